@@ -1,0 +1,91 @@
+"""How far back a gradient reaches in a network, why it stops there, and what would move that horizon.
+
+    from gradhorizon import Client
+
+    with Client("http://localhost:8000") as gh:
+        report = gh.diagnose(network={"cell": "rnn", "activation": "tanh", "weights": W}, depth=200)
+        print(report)
+
+The names below are the public ones. They are loaded when first used, so that `import gradhorizon`, and with
+it the command line's `--help`, costs a millisecond.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._async_client import AsyncClient
+    from ._client import Client
+    from ._exceptions import (
+        CannotRun,
+        ComputationTimedOut,
+        ConnectionFailed,
+        CostOverLimit,
+        GatewayFailed,
+        GradhorizonError,
+        InvalidRequest,
+        LimitExceeded,
+        NotApplicable,
+        NotFound,
+        NotReady,
+        NotUnderstood,
+        Overloaded,
+        RequestRefused,
+        ServerFailed,
+        ServiceMissing,
+        TimedOut,
+    )
+    from ._reports import Diagnosis, Spectrum
+    from ._version import __version__
+    from .schemas import Catalog, DiagnosisRequest, SpectrumRequest
+
+__all__ = [
+    "AsyncClient",
+    "CannotRun",
+    "Catalog",
+    "Client",
+    "ComputationTimedOut",
+    "ConnectionFailed",
+    "CostOverLimit",
+    "Diagnosis",
+    "DiagnosisRequest",
+    "GatewayFailed",
+    "GradhorizonError",
+    "InvalidRequest",
+    "LimitExceeded",
+    "NotApplicable",
+    "NotFound",
+    "NotReady",
+    "NotUnderstood",
+    "Overloaded",
+    "RequestRefused",
+    "ServerFailed",
+    "ServiceMissing",
+    "Spectrum",
+    "SpectrumRequest",
+    "TimedOut",
+    "__version__",
+]
+
+_HOMES = {
+    "Client": "._client",
+    "AsyncClient": "._async_client",
+    "__version__": "._version",
+    **dict.fromkeys(("Diagnosis", "Spectrum"), "._reports"),
+    **dict.fromkeys(("Catalog", "DiagnosisRequest", "SpectrumRequest"), ".schemas"),
+}
+"""Where a public name lives; every other one is an exception."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOMES.get(name, "._exceptions"), __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,183 @@
+"""The synchronous client."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import httpx
+
+from ._base import (
+    DEFAULT_RETRIES,
+    DEFAULT_TIMEOUT,
+    DEFAULT_URL,
+    BaseClient,
+    Call,
+    Json,
+    own_base_url,
+    read_answer,
+)
+from ._exceptions import ConnectionFailed, NotUnderstood, ServerFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from ._reports import Diagnosis, Spectrum
+    from .schemas import (
+        Catalog,
+        Clipping,
+        DiagnosisRequest,
+        DiagnosticName,
+        InitialState,
+        Inputs,
+        Loss,
+        Network,
+        SpectrumRequest,
+    )
+    from .schemas.diagnoses import Dtype
+
+Report = TypeVar("Report")
+
+
+class Client(BaseClient):
+    """Talks to a Gradhorizon service; a context manager, to be closed after use.
+
+    `base_url` is http://localhost:8000 unless given. `timeout` is httpx's, in seconds for each phase: 5 to connect
+    and 60 for the rest unless given. A request is tried again up to `retries` times, with growing pauses, where nothing
+    answered or the service asked to wait; never where it was refused. `headers` go with every request.
+
+    `http_client` brings your own httpx client, with its proxies, certificates and authentication; its base URL and
+    timeout hold where none are given here, and closing it stays with you.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        http_client: httpx.Client | None = None,
+        timeout: float | httpx.Timeout | None = None,
+        retries: int = DEFAULT_RETRIES,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(
+            base_url or own_base_url(http_client) or DEFAULT_URL, retries=retries, headers=headers
+        )
+        self._owned = http_client is None
+        self._http = http_client or httpx.Client(timeout=DEFAULT_TIMEOUT)
+        self._timeout = httpx.USE_CLIENT_DEFAULT if timeout is None else timeout
+
+    @classmethod
+    def in_process(cls, **limits: Any) -> Client:
+        """Return a client that computes in this process, without a server; needs the extra `service`.
+
+        `limits` are the service's, by their names in the catalog: `Client.in_process(max_size=4096)`. Raises
+        ServiceMissing where a package of the extra is not installed.
+        """
+        from ._in_process import InProcessClient
+
+        return InProcessClient(**limits)
+
+    def diagnose(
+        self,
+        request: DiagnosisRequest | Json | None = None,
+        /,
+        *,
+        network: Network | Json | None = None,
+        depth: int | None = None,
+        burn_in: int | None = None,
+        inputs: Inputs | Json | None = None,
+        initial_state: InitialState | Json | None = None,
+        loss: Loss | Json | None = None,
+        clipping: Clipping | Json | None = None,
+        dtype: Dtype | None = None,
+        diagnostics: Sequence[DiagnosticName] | None = None,
+        leading: int | None = None,
+        include: Sequence[str] | None = None,
+        horizon_level: float | None = None,
+        tolerance_decades: float | None = None,
+        max_points: int | None = None,
+        lags: Sequence[int] | None = None,
+        seed: int | None = None,
+    ) -> Diagnosis:
+        """Ask how far back the gradient reaches in a network.
+
+        The fields are those of `DiagnosisRequest`, as schema models or as plain mappings; NumPy arrays, nested lists
+        and tensors of any framework may stand wherever numbers do. What is not given is left to the service. A whole
+        request may come first; fields beside it then replace its own.
+
+            gh.diagnose(network={"cell": "rnn", "activation": "tanh", "weights": W}, depth=200)
+        """
+        return self._send(
+            self._diagnosis(
+                request,
+                network=network,
+                depth=depth,
+                burn_in=burn_in,
+                inputs=inputs,
+                initial_state=initial_state,
+                loss=loss,
+                clipping=clipping,
+                dtype=dtype,
+                diagnostics=diagnostics,
+                leading=leading,
+                include=include,
+                horizon_level=horizon_level,
+                tolerance_decades=tolerance_decades,
+                max_points=max_points,
+                lags=lags,
+                seed=seed,
+            )
+        )
+
+    def spectrum(
+        self,
+        source: SpectrumRequest | Any,
+        *,
+        depth: int | None = None,
+        include_matrix: bool | None = None,
+        seed: int | None = None,
+    ) -> Spectrum:
+        """Ask for the spectrum and the non-normality of one matrix: an array, a source, or a whole request."""
+        return self._send(self._spectrum(source, depth=depth, include_matrix=include_matrix, seed=seed))
+
+    def catalog(self) -> Catalog:
+        """Ask what this service offers, and its limits."""
+        return self._send(self._catalog())
+
+    def health(self) -> dict[str, Any]:
+        """Ask whether the service lives; raises what its absence raises."""
+        return self._send(self._health())
+
+    def ready(self) -> bool:
+        """Return whether the service takes work now; False too where nothing answers. Never tries again."""
+        try:
+            self._send_once(self._readiness())
+        except (ConnectionFailed, ServerFailed, NotUnderstood):
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the connections, unless they belong to the http client that was brought along."""
+        if self._owned:
+            self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _send(self, call: Call[Report]) -> Report:
+        for attempt in self._attempts():
+            with attempt:
+                return self._send_once(call)
+        raise AssertionError("stamina ends with a result or an exception")
+
+    def _send_once(self, call: Call[Report]) -> Report:
+        try:
+            response = self._http.request(**self._arguments(call), timeout=self._timeout)
+        except (httpx.RequestError, httpx.InvalidURL) as error:
+            raise self._no_answer(error) from error
+        return read_answer(response, call.report)

@@ -1,0 +1,128 @@
+"""The clients without a server: the service's own analysis, called in this process.
+
+Requests are built as for the wire and read by the service's own reader, so that what is refused, what is computed and
+what is reported are the same; only large arrays are handed over instead of being copied.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from threading import Lock
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel
+
+from ._async_client import AsyncClient
+from ._base import BaseClient, adapter
+from ._client import Client
+from ._exceptions import CostOverLimit, RequestRefused, class_of
+from ._extras import service_extra
+from .schemas import DiagnosisRequest, FieldError, SpectrumRequest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._base import Call
+    from ._transport import Body
+
+Report = TypeVar("Report")
+
+ADDRESS = "http://in-process"
+"""Stands where a base URL would; nothing is ever sent there."""
+
+
+class Engine:
+    """The service's analysis behind the addresses of its HTTP interface; one computation at a time.
+
+    BLAS has one thread while it computes, as in the service's workers: the same request gives the same bits.
+    """
+
+    def __init__(self, limits: dict[str, Any]) -> None:
+        with service_extra():
+            from threadpoolctl import ThreadpoolController
+
+            from gradhorizon_service.analysis import catalog, tasks
+            from gradhorizon_service.analysis.cost import Costs
+            from gradhorizon_service.analysis.limits import Limits
+        self._limits = Limits(**limits)
+        self._costs = Costs.measure()
+        self._blas = ThreadpoolController()
+        self._turn = Lock()
+        self._answers: dict[str, Callable[[Body | None], object]] = {
+            "/v1/diagnoses": lambda body: self._computed(tasks.prepare_diagnosis, DiagnosisRequest, body),
+            "/v1/spectra": lambda body: self._computed(tasks.prepare_spectrum, SpectrumRequest, body),
+            "/v1/catalog": lambda _: catalog.build_catalog(self._limits),
+            "/healthz": lambda _: {"status": "ok"},
+            "/readyz": lambda _: {"status": "ready"},
+        }
+
+    def answer(self, call: Call[Report]) -> Report:
+        """Return the report of a call; raises what the service's answer would have raised."""
+        from gradhorizon_service.analysis.errors import RequestRefused as Refused
+
+        try:
+            report = self._answers[call.path](call.body)
+        except Refused as error:
+            raise refusal(error) from error
+        fields = dict(report) if isinstance(report, BaseModel) else report
+        return adapter(call.report).validate_python(fields)
+
+    def _computed(self, prepare: Callable[..., Any], model: type[BaseModel], body: Body | None) -> object:
+        from gradhorizon_service.analysis.tasks import run_inline
+
+        task = prepare(_read(model, body), self._limits, self._costs)
+        with self._turn, self._blas.limit(limits=1, user_api="blas"):
+            return run_inline(task)
+
+
+class InProcessClient(Client):
+    """What `Client.in_process` returns."""
+
+    def __init__(self, **limits: Any) -> None:
+        BaseClient.__init__(self, ADDRESS, retries=0, headers=None)
+        self._engine = Engine(limits)
+
+    def close(self) -> None:
+        """Do nothing: there are no connections."""
+
+    def _send_once(self, call: Call[Report]) -> Report:
+        return self._engine.answer(call)
+
+
+class AsyncInProcessClient(AsyncClient):
+    """What `AsyncClient.in_process` returns; computes in a thread, so that the event loop goes on."""
+
+    def __init__(self, **limits: Any) -> None:
+        BaseClient.__init__(self, ADDRESS, retries=0, headers=None)
+        self._engine = Engine(limits)
+
+    async def aclose(self) -> None:
+        """Do nothing: there are no connections."""
+
+    async def _send_once(self, call: Call[Report]) -> Report:
+        return await asyncio.to_thread(self._engine.answer, call)
+
+
+def refusal(error: Any) -> RequestRefused:
+    """Return a refusal of the service as the client raises it; there is no HTTP status."""
+    faults = [FieldError(path=fault.path, message=fault.message) for fault in error.faults]
+    refused = class_of(error.code, None)(error.message, code=error.code, errors=faults, limit=error.limit)
+    if isinstance(refused, CostOverLimit):
+        refused.estimate = getattr(error, "estimate", None)
+    assert isinstance(refused, RequestRefused)
+    return refused
+
+
+def _read(model: type[Any], body: Body | None) -> Any:
+    from gradhorizon_service.analysis.reading import read_request
+    from gradhorizon_service.formats.errors import JsonFault, TooManyValues
+    from gradhorizon_service.formats.strict_json import read_json
+
+    assert body is not None
+    try:
+        data = read_json(body.document)
+    except JsonFault as fault:
+        code = "limit_exceeded" if isinstance(fault, TooManyValues) else "invalid_json"
+        error = FieldError(path=fault.path, message=fault.message)
+        raise class_of(code, None)(f"{fault.path}: {fault.message}", code=code, errors=[error]) from None
+    return read_request(model, data, body.parts)

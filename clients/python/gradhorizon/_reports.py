@@ -1,0 +1,51 @@
+"""Reports as the clients return them: the wire types, with a face for people."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+from . import schemas
+
+
+class _Displayed:
+    """Tables for `print`, for rich and for notebooks; drawing is loaded when something is drawn."""
+
+    def __str__(self) -> str:
+        from ._rendering import to_text
+
+        return to_text(self)
+
+    def __rich__(self) -> object:
+        from ._rendering import to_rich
+
+        return to_rich(self)
+
+    def _repr_html_(self) -> str:
+        from ._rendering import to_html
+
+        return to_html(self)
+
+
+class Diagnosis(_Displayed, schemas.Diagnosis):
+    """The answer to a diagnosis; its fields hold NumPy arrays, -inf where a log10 means exactly zero."""
+
+    def to_json(self) -> str:
+        """Return the report as the service wrote it: strict JSON, without the diagnostics that were not asked for."""
+        absent = {name for name in get_args(schemas.DiagnosticName) if getattr(self, name) is None}
+        return self.model_dump_json(indent=2, exclude=absent)
+
+    def __repr__(self) -> str:
+        """Return one line: a report holds thousands of numbers."""
+        return f"<Diagnosis: {self.verdict.status}, horizon {self.horizon.steps}>"
+
+
+class Spectrum(_Displayed, schemas.Spectrum):
+    """The answer about one matrix; its fields hold NumPy arrays."""
+
+    def to_json(self) -> str:
+        """Return the report as the service wrote it: strict JSON."""
+        return self.model_dump_json(indent=2)
+
+    def __repr__(self) -> str:
+        """Return one line: a report holds thousands of numbers."""
+        return f"<Spectrum: {self.shape[0]} x {self.shape[1]}, radius {self.spectrum.spectral_radius:.4g}>"

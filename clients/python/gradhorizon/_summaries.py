@@ -1,0 +1,287 @@
+"""Reports as headings and small tables of text: what a person reads first, whatever draws it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .schemas import Diagnosis, Spectrum
+    from .schemas.diagnostics import NonnormalityReport, SpectrumReport
+    from .schemas.values import Array
+
+ROWS = 14
+"""Lags shown of a series; the report itself holds them all."""
+
+Row = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """One small table: its first column names things, the others hold numbers; `notes` are sentences below it."""
+
+    title: str
+    columns: Row
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A report for people."""
+
+    status: str
+    headline: str
+    sections: tuple[Section, ...]
+    assumptions: tuple[str, ...]
+    warnings: tuple[str, ...]
+    origin: str
+
+
+def summarize_diagnosis(report: Diagnosis) -> Summary:
+    """Return what a person wants to see of a diagnosis, in the order of interest."""
+    sections = [
+        _horizon(report),
+        _by_lag(report),
+        _singular_values(report),
+        _parameters(report),
+        _clipping(report),
+        _states(report),
+        _lyapunov(report),
+        _modes(report),
+        _matrix(report.spectrum, report.nonnormality),
+    ]
+    provenance = report.provenance
+    return Summary(
+        status=report.verdict.status,
+        headline=report.verdict.summary,
+        sections=tuple(section for section in sections if section is not None),
+        assumptions=tuple(report.assumptions),
+        warnings=tuple(report.warnings),
+        origin=f"gradhorizon {provenance.engine_version}, seed {provenance.seed}, {provenance.seconds:.3g} s",
+    )
+
+
+def summarize_spectrum(report: Spectrum) -> Summary:
+    """Return what a person wants to see of one matrix."""
+    rows, columns = report.shape
+    moduli = np.abs(report.spectrum.eigenvalues)
+    head = tuple(
+        (str(i + 1), _complex(z), _number(abs(z))) for i, z in enumerate(report.spectrum.eigenvalues[:8])
+    )
+    sections = [
+        _matrix(report.spectrum, report.nonnormality),
+        Section("Largest eigenvalues", ("", "eigenvalue", "modulus"), head),
+    ]
+    provenance = report.provenance
+    return Summary(
+        status=f"{rows} x {columns}",
+        headline=f"{len(moduli)} eigenvalues, moduli {_number(moduli.min())} to {_number(moduli.max())}",
+        sections=tuple(section for section in sections if section is not None),
+        assumptions=tuple(report.assumptions),
+        warnings=tuple(report.warnings),
+        origin=f"gradhorizon {provenance.engine_version}, seed {provenance.seed}, {provenance.seconds:.3g} s",
+    )
+
+
+def _horizon(report: Diagnosis) -> Section:
+    horizon, verdict = report.horizon, report.verdict
+    rows = [("horizon", _steps_of_horizon(report))]
+    if horizon.decades_per_step is not None:
+        rows.append(("decades per step", _number(horizon.decades_per_step)))
+    rows.append(("the given gradient", verdict.given_cotangent))
+    rows.append(("most directions are lost", _yes(verdict.directions_vanish)))
+    rows.append(("run", f"{report.outcome.kind}, {report.outcome.steps_completed} steps"))
+    rows.extend(
+        (evidence.quantity, f"{_number(evidence.value)}  {evidence.says}") for evidence in verdict.evidence
+    )
+    reasons = (horizon.decades_per_step_reason, report.outcome.advice)
+    return Section("Verdict", ("", ""), tuple(rows), tuple(reason for reason in reasons if reason))
+
+
+def _steps_of_horizon(report: Diagnosis) -> str:
+    horizon = report.horizon
+    factor = f"a factor {1 / horizon.level:g}"
+    if horizon.steps is not None:
+        way = {"decay": "decayed by", "growth": "grown by", None: "changed by"}[horizon.direction]
+        return f"{horizon.steps} steps, then the gradient has {way} {factor}"
+    if horizon.extrapolated_steps is not None:
+        return f"not within the depth; {factor} would be reached near step {horizon.extrapolated_steps} (extrapolated)"
+    return "not within the depth" if horizon.censored else "undefined"
+
+
+def _by_lag(report: Diagnosis) -> Section | None:
+    norms = report.gradient_norms
+    if norms is None or len(norms.lag) == 0:
+        return None
+    shown = _spread(norms.lag, report.horizon.steps)
+    bars = _bars(norms.log10_norm[shown])
+    rows = tuple(
+        (
+            str(norms.lag[i]),
+            _decades(norms.log10_norm[i]),
+            f"{_decades(norms.log10_q10[i])} .. {_decades(norms.log10_q90[i])}",
+            _decades(norms.log10_batch_norm[i]),
+            bar,
+        )
+        for i, bar in zip(shown, bars, strict=True)
+    )
+    notes = () if norms.reliable_reason is None else (norms.reliable_reason,)
+    return Section("Gradient by lag, log10 norm", ("lag", "median", "10 .. 90 %", "batch", ""), rows, notes)
+
+
+def _singular_values(report: Diagnosis) -> Section | None:
+    values = report.singular_values
+    if values is None or len(values.log10) == 0:
+        return None
+    rows = (
+        ("largest", _decades(values.log10[0])),
+        ("median", _decades(values.log10[len(values.log10) // 2])),
+        ("smallest", _decades(values.log10[-1])),
+        ("reliable", _yes(values.reliable)),
+    )
+    notes = () if values.reliable_reason is None else (values.reliable_reason,)
+    title = f"Singular values of the whole transport, log10 ({len(values.log10)} of {values.count})"
+    return Section(title, ("", ""), rows, notes)
+
+
+def _parameters(report: Diagnosis) -> Section | None:
+    gradient = report.parameter_gradient
+    if gradient is None:
+        return None
+    rows = tuple((name, _decades(norm)) for name, norm in gradient.log10_norm.items())
+    notes = []
+    if gradient.steps_holding_95_percent is not None:
+        notes.append(
+            f"95 % of the gradient of weights comes from the last {gradient.steps_holding_95_percent} steps"
+        )
+    if gradient.share_reason is not None:
+        notes.append(gradient.share_reason)
+    return Section("Gradient of each parameter, log10 norm", ("", ""), rows, tuple(notes))
+
+
+def _clipping(report: Diagnosis) -> Section | None:
+    clipping = report.clipping
+    if clipping is None:
+        return None
+    before, after = _decades(clipping.log10_norm_before), _decades(clipping.log10_norm_after)
+    rows = (
+        (
+            "policy",
+            " ".join(filter(None, (clipping.policy, f"at {clipping.threshold:g}", clipping.framework))),
+        ),
+        ("log10 norm", f"{before} -> {after}"),
+        ("factor", _number(clipping.factor)),
+        ("horizon", f"{_steps(clipping.horizon_before)} -> {_steps(clipping.horizon_after)}"),
+    )
+    reasons = (clipping.log10_norm_after_reason, clipping.factor_reason)
+    return Section("Clipping", ("", ""), rows, (clipping.says, *(reason for reason in reasons if reason)))
+
+
+def _states(report: Diagnosis) -> Section | None:
+    states = report.state_norms
+    if states is None or len(states.step) == 0:
+        return None
+    rows = (
+        (f"at step {states.step[0]}", _decades(states.log10_norm[0])),
+        ("largest", _decades(states.log10_norm.max())),
+        (f"at step {states.step[-1]}", _decades(states.log10_norm[-1])),
+    )
+    return Section("State, log10 norm", ("", ""), rows)
+
+
+def _lyapunov(report: Diagnosis) -> Section | None:
+    lyapunov = report.lyapunov
+    if lyapunov is None or len(lyapunov.exponents) == 0:
+        return None
+    rows = tuple(
+        (f"exponent {i + 1}", f"{_number(exponent)} +- {_number(error)}")
+        for i, (exponent, error) in enumerate(
+            zip(lyapunov.exponents[:3], lyapunov.standard_errors[:3], strict=True)
+        )
+    )
+    rows += (("converged", _yes(lyapunov.converged)),)
+    notes = () if lyapunov.exponents_reason is None else (lyapunov.exponents_reason,)
+    return Section("Lyapunov exponents, nats per step", ("", ""), rows, notes)
+
+
+def _modes(report: Diagnosis) -> Section | None:
+    modes = report.modes
+    if modes is None or len(modes.eigenvalues) == 0:
+        return None
+    rows = tuple(
+        (_complex(modes.eigenvalues[i]), _decades(modes.log10_growth[i]), modes.growth_class[i])
+        for i in range(min(5, len(modes.eigenvalues)))
+    )
+    notes = () if modes.dominance_reason is None else (modes.dominance_reason,)
+    return Section("Modes", ("eigenvalue", "log10 growth", "class"), rows, notes)
+
+
+def _matrix(spectrum: SpectrumReport | None, nonnormality: NonnormalityReport | None) -> Section | None:
+    rows: list[Row] = []
+    notes: list[str] = []
+    if spectrum is not None:
+        rows += [
+            ("spectral radius", _number(spectrum.spectral_radius)),
+            ("largest singular value", _number(spectrum.spectral_norm)),
+            ("smallest singular value", _number(spectrum.smallest_singular_value)),
+            ("numerical radius", _number(spectrum.numerical_radius)),
+        ]
+        notes += [statement.proves for statement in spectrum.conditions.statements if statement.holds]
+    if nonnormality is not None:
+        rows.append(
+            (
+                "peak of log10 norm(W^k)",
+                f"{_decades(nonnormality.log10_peak)} at k = {nonnormality.peak_step}",
+            )
+        )
+        rows.append(("eigenvalues mislead", _yes(nonnormality.eigenvalues_mislead)))
+        notes.append(nonnormality.says)
+    return Section("The recurrent matrix", ("", ""), tuple(rows), tuple(notes)) if rows else None
+
+
+def _spread(lags: Array, horizon: int | None) -> list[int]:
+    """Return indices of at most `ROWS` lags, dense near 0, with both ends and the horizon."""
+    last = len(lags) - 1
+    wanted = np.unique(np.round(np.geomspace(1, last + 1, ROWS)).astype(int) - 1)
+    chosen = set(wanted.tolist())
+    if horizon is not None and horizon in lags:
+        chosen.add(int(np.flatnonzero(lags == horizon)[0]))
+    return sorted(chosen)
+
+
+def _bars(decades: Array, width: int = 24) -> list[str]:
+    """Return a bar for each number, the longest for the largest; exact zeros have none."""
+    finite = decades[np.isfinite(decades)]
+    if len(finite) == 0:
+        return [""] * len(decades)
+    low, high = float(finite.min()), float(finite.max())
+    scale = (width - 1) / (high - low) if high > low else 0.0
+    return ["█" * (1 + round((x - low) * scale)) if math.isfinite(x) else "" for x in decades.tolist()]
+
+
+def _decades(value: float) -> str:
+    if math.isnan(value):
+        return "undefined"
+    return "zero" if value == -math.inf else f"{value:.3f}"
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None or math.isnan(value) else f"{value:.4g}"
+
+
+def _complex(value: complex) -> str:
+    if value.imag == 0:
+        return f"{value.real:.4g}"
+    return f"{value.real:.4g} {'-' if value.imag < 0 else '+'} {abs(value.imag):.4g}i"
+
+
+def _steps(value: int | None) -> str:
+    return "beyond the depth" if value is None else f"{value} steps"
+
+
+def _yes(value: bool) -> str:
+    return "yes" if value else "no"

@@ -1,0 +1,60 @@
+"""What the commands share: where to compute, how to print, and which exit code a failure has."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+from ._arrays import CannotRead
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from .._client import Client
+    from .._reports import Diagnosis, Spectrum
+
+REFUSED = 2
+"""Exit code for what cannot be read or was refused: something about the input is to be changed."""
+FAILED = 1
+"""Exit code for everything else: no service, or a service that failed."""
+
+
+def client_for(url: str | None) -> Client:
+    """Return a client of the service at a URL, or without one a client that computes here."""
+    from .._client import Client
+
+    logging.getLogger("stamina").addHandler(logging.NullHandler())  # retries are not the reader's business
+    if url is None:
+        return Client.in_process()
+    try:
+        return Client(url)
+    except ValueError as error:
+        raise CannotRead(str(error)) from error
+
+
+def show(report: Diagnosis | Spectrum, *, as_json: bool) -> None:
+    """Print a report: as tables, or as the strict JSON the service answers with."""
+    if as_json:
+        typer.echo(report.to_json())
+        return
+    from rich.console import Console
+
+    Console().print(report)
+
+
+@contextmanager
+def exit_codes() -> Iterator[None]:
+    """Turn refusals into exit code 2 and other failures into 1, with the message on standard error."""
+    from .._exceptions import GradhorizonError, RequestRefused
+
+    try:
+        yield
+    except (CannotRead, RequestRefused) as error:
+        typer.echo(f"gradhorizon: {error}", err=True)
+        raise typer.Exit(REFUSED) from error
+    except GradhorizonError as error:
+        typer.echo(f"gradhorizon: {error}", err=True)
+        raise typer.Exit(FAILED) from error

@@ -1,0 +1,194 @@
+"""`gradhorizon diagnose`: how far back a gradient reaches in the network of a file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from ._answers import client_for, exit_codes, show
+from ._arrays import ArrayFile, CannotRead, open_arrays, read_array
+from ._layers import find_network
+
+_ARRAYS = "Which array is what (names in FILE)"
+_DRIVE = "What the network sees and is asked for"
+_REPORT = "What is reported"
+
+
+def diagnose(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            help="Weights as .safetensors, .npz or .npy, or a whole request as .json.", show_default=False
+        ),
+    ],
+    depth: Annotated[
+        int | None,
+        typer.Option("--depth", "-d", help="Steps back in time; the length of --inputs unless given."),
+    ] = None,
+    cell: Annotated[
+        str | None,
+        typer.Option(help="rnn (the default), linear, or jacobians for a (T, N, N) array of them."),
+    ] = None,
+    activation: Annotated[str | None, typer.Option(help="tanh unless given; files do not say.")] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option("--weights", "--tensor", help="The recurrent matrix (N, N).", rich_help_panel=_ARRAYS),
+    ] = None,
+    input_weights: Annotated[str | None, typer.Option(help="(N, D).", rich_help_panel=_ARRAYS)] = None,
+    bias: Annotated[str | None, typer.Option(help="(N,).", rich_help_panel=_ARRAYS)] = None,
+    input_bias: Annotated[
+        str | None,
+        typer.Option(help="(N,), with --recurrent-bias instead of --bias.", rich_help_panel=_ARRAYS),
+    ] = None,
+    recurrent_bias: Annotated[str | None, typer.Option(help="(N,).", rich_help_panel=_ARRAYS)] = None,
+    readout: Annotated[
+        str | None,
+        typer.Option(help="Prefix of the readout: PREFIX.weight, PREFIX.bias.", rich_help_panel=_ARRAYS),
+    ] = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(help="Sequences (B, T, D) or (T, D); Gaussian unless given.", rich_help_panel=_DRIVE),
+    ] = None,
+    labels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Classes (B,): the loss is cross-entropy at the --readout.", rich_help_panel=_DRIVE
+        ),
+    ] = None,
+    clip_norm: Annotated[
+        float | None,
+        typer.Option(help="Clip the gradient to this norm, as PyTorch does.", rich_help_panel=_DRIVE),
+    ] = None,
+    clip_value: Annotated[
+        float | None, typer.Option(help="Clip every entry of the gradient to this.", rich_help_panel=_DRIVE)
+    ] = None,
+    dtype: Annotated[
+        str | None, typer.Option(help="Precision you train in: float32 unless given.", rich_help_panel=_DRIVE)
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="0 unless given.", rich_help_panel=_DRIVE)] = None,
+    diagnostics: Annotated[
+        str | None,
+        typer.Option(help="Comma-separated; all that apply unless given.", rich_help_panel=_REPORT),
+    ] = None,
+    lags: Annotated[
+        str | None, typer.Option(help="Comma-separated lags to report exactly.", rich_help_panel=_REPORT)
+    ] = None,
+    level: Annotated[
+        float | None,
+        typer.Option(help="Change that ends the horizon: 0.001 unless given.", rich_help_panel=_REPORT),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option(envvar="GRADHORIZON_URL", help="Ask the service there instead of computing here."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
+) -> None:
+    """Tell how far back a gradient reaches in a recurrent network, and why it stops there.
+
+    A .safetensors file with one recurrent layer under PyTorch's names is recognised; so is an .npz whose arrays are
+    named as the request names them, and a single matrix. What was assumed is printed with the report.
+
+    Exit codes: 0 done, 1 no service or it failed, 2 the input cannot be read or was refused.
+    """
+    named = _given(
+        weights=weights,
+        input_weights=input_weights,
+        bias=bias,
+        input_bias=input_bias,
+        recurrent_bias=recurrent_bias,
+    )
+    with exit_codes():
+        assumptions: list[str] = []
+        if file.suffix == ".json":
+            _refuse_beside_request(named, cell=cell, activation=activation, readout=readout, labels=labels)
+            request = _read_request(file)
+        else:
+            arrays = open_arrays(file)
+            found = find_network(arrays, named=named, cell=cell, activation=activation)
+            request = {"network": found.network, **_loss(arrays, labels, readout)}
+            assumptions = found.assumptions
+        request |= _inputs(inputs, depth or request.get("depth"), assumptions)
+        request |= _given(
+            depth=depth,
+            clipping=_clipping(clip_norm, clip_value),
+            dtype=dtype,
+            seed=seed,
+            diagnostics=diagnostics.split(",") if diagnostics else None,
+            lags=_integers("--lags", lags) if lags else None,
+            horizon_level=level,
+        )
+        with client_for(url) as client:
+            report = client.diagnose(request)
+        show(report.model_copy(update={"assumptions": [*assumptions, *report.assumptions]}), as_json=as_json)
+
+
+def _given(**options: Any) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _refuse_beside_request(named: dict[str, str], **others: Any) -> None:
+    misplaced = sorted({*named, *_given(**others)})
+    if misplaced:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in misplaced)
+        raise CannotRead(f"a .json file is a whole request: {options} belongs inside it")
+
+
+def _read_request(path: Path) -> dict[str, Any]:
+    try:
+        request = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except (OSError, ValueError) as error:
+        raise CannotRead(f"{path}: {error}") from error
+    if not isinstance(request, dict):
+        raise CannotRead(f"{path}: a request is a JSON object")
+    return request
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _inputs(path: Path | None, depth: int | None, assumptions: list[str]) -> dict[str, Any]:
+    """Return the fields that given sequences fill: themselves, and the depth where nothing else says it."""
+    if path is None:
+        return {}
+    values = read_array(path)
+    fields: dict[str, Any] = {"inputs": {"kind": "values", "values": values}}
+    if depth is None and values.ndim in (2, 3):
+        fields["depth"] = values.shape[-2]
+        assumptions.append(f"depth {values.shape[-2]}: the length of the sequences in {path.name}")
+    return fields
+
+
+def _loss(arrays: ArrayFile, labels: Path | None, readout: str | None) -> dict[str, Any]:
+    """Return the cross-entropy at a readout of the file; without labels the loss is left to the service."""
+    if (labels is None) != (readout is None):
+        raise CannotRead(
+            "--labels and --readout belong together: the loss is the cross-entropy of the readout"
+        )
+    if labels is None:
+        return {}
+    bias = f"{readout}.bias"
+    loss = {
+        "kind": "cross_entropy",
+        "readout_weight": arrays[f"{readout}.weight"],
+        "targets": read_array(labels),
+    }
+    return {"loss": {**loss, "readout_bias": arrays[bias]} if bias in arrays else loss}
+
+
+def _clipping(norm: float | None, value: float | None) -> dict[str, Any] | None:
+    if norm is not None and value is not None:
+        raise CannotRead("--clip-norm and --clip-value are two policies; give one")
+    if norm is not None:
+        return {"kind": "norm", "threshold": norm}
+    return None if value is None else {"kind": "value", "threshold": value}
+
+
+def _integers(option: str, text: str) -> list[int]:
+    try:
+        return [int(item) for item in text.split(",")]
+    except ValueError:
+        raise CannotRead(f"{option} {text}: whole numbers with commas between them are needed") from None

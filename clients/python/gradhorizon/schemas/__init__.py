@@ -1,0 +1,34 @@
+"""Wire types: what a request may say and what a report holds. One noun a file."""
+
+from .catalog import Catalog, Limit, Offer
+from .clipping import Clipping
+from .diagnoses import Diagnosis, DiagnosisRequest, DiagnosticName, Horizon, Outcome, Verdict
+from .errors import ErrorCode, FieldError, Problem
+from .inputs import InitialState, Inputs
+from .losses import Loss
+from .networks import Network
+from .sources import Source
+from .spectra import Spectrum, SpectrumRequest
+
+__all__ = [
+    "Catalog",
+    "Clipping",
+    "Diagnosis",
+    "DiagnosisRequest",
+    "DiagnosticName",
+    "ErrorCode",
+    "FieldError",
+    "Horizon",
+    "InitialState",
+    "Inputs",
+    "Limit",
+    "Loss",
+    "Network",
+    "Offer",
+    "Outcome",
+    "Problem",
+    "Source",
+    "Spectrum",
+    "SpectrumRequest",
+    "Verdict",
+]

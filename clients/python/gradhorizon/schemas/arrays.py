@@ -1,0 +1,228 @@
+"""Arrays in requests: nested lists of numbers, references to binary parts, or NumPy arrays, all read into NumPy.
+
+A reference is resolved from the validation context (`TensorStore`), so that a validated request holds arrays only
+and nothing behind this module needs to know how a number travelled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import PydanticCustomError, core_schema
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+CONTEXT_KEY = "tensors"
+"""Where a `TensorStore` lives in pydantic's validation context."""
+
+
+@dataclass
+class TensorStore:
+    """The binary parts that came with a request: part name -> array, or -> {name -> array} for an archive."""
+
+    parts: Mapping[str, Array | Mapping[str, Array]] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+
+    def resolve(self, part: str, name: str | None) -> Array:
+        """Return the array a reference means; raises PydanticCustomError where there is none."""
+        if part not in self.parts:
+            raise _fault("tensor_not_found", f"no part named {part!r} came with the request")
+        self.used.add(part)
+        content = self.parts[part]
+        if isinstance(content, np.ndarray):
+            if name is not None:
+                raise _fault("tensor_not_found", f"part {part!r} is a single array; drop 'name'")
+            return content
+        if name is None:
+            if len(content) == 1:
+                return next(iter(content.values()))
+            raise _fault("tensor_not_found", f"part {part!r} holds {len(content)} arrays; say which with 'name'")
+        if name not in content:
+            raise _fault("tensor_not_found", f"part {part!r} holds no array named {name!r}")
+        return content[name]
+
+    def unused(self) -> list[str]:
+        """Names of parts that no field referred to, sorted."""
+        return sorted(set(self.parts) - self.used)
+
+
+@dataclass(frozen=True)
+class ArrayRule:
+    """What one array field accepts: the numbers of axes, the kind of numbers, and whether one number may fill it."""
+
+    axes: tuple[int, ...]
+    kind: Literal["real", "integer", "complex"] = "real"
+    scalar: bool = False
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.with_info_plain_validator_function(
+            self._validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(_to_list, when_used="json"),
+        )
+
+    def __get_pydantic_json_schema__(
+        self, schema: core_schema.CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        number: dict[str, Any] = {"type": "integer" if self.kind == "integer" else "number"}
+        if self.kind == "complex":
+            number = {"anyOf": [number, {"type": "array", "items": number, "minItems": 2, "maxItems": 2}]}
+        forms: list[dict[str, Any]] = [number] if self.scalar else []
+        for axes in self.axes:
+            nested = number
+            for _ in range(axes):
+                nested = {"type": "array", "items": nested}
+            forms.append(nested)
+        return {"anyOf": [*forms, _REFERENCE_SCHEMA]}
+
+    def _validate(self, value: Any, info: core_schema.ValidationInfo) -> Array:
+        array = _as_array(value, info, self.kind)
+        if array.ndim == 0 and self.scalar:
+            pass
+        elif array.ndim not in self.axes:
+            wanted = " or ".join(str(axes) for axes in self.axes)
+            raise _fault("array_wrong_rank", f"has {array.ndim} axes {list(array.shape)}; it must have {wanted}")
+        if array.size == 0:
+            raise _fault("array_empty", f"is empty (shape {list(array.shape)})")
+        converted = _converted(array, self.kind)
+        finite = np.isfinite(converted)
+        if not finite.all():
+            where = "".join(f"[{i}]" for i in np.argwhere(~finite)[0]) if array.ndim else ""
+            raise _fault("array_not_finite", f"holds a NaN or an infinity at {where or 'its only entry'}")
+        converted.flags.writeable = False
+        return converted
+
+
+def _fault(code: str, message: str) -> PydanticCustomError:
+    return PydanticCustomError(code, "{message}", {"message": message})  # type: ignore[arg-type]
+
+
+def _as_array(value: Any, info: core_schema.ValidationInfo, kind: str) -> Array:
+    if isinstance(value, np.ndarray):
+        return value
+    if isinstance(value, Mapping):
+        return _referenced(value, info)
+    if kind == "complex" and isinstance(value, list):
+        return _complex_list(value)
+    if isinstance(value, (list, tuple)):
+        _check_numbers(value, "")
+        try:
+            return np.array(value, dtype=np.float64 if kind != "integer" else None)
+        except (ValueError, OverflowError):
+            raise _fault("array_ragged", f"is ragged or too large a number: {_ragged(value)}") from None
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        try:
+            return np.asarray(value, dtype=np.float64 if kind != "integer" else None)
+        except OverflowError:
+            raise _fault("array_not_finite", "holds a number too large for float64") from None
+    if isinstance(value, (complex, np.number)):
+        return np.asarray(value)
+    raise _fault("array_wrong_type", "must be numbers in nested lists, or {'tensor': part}")
+
+
+def _referenced(value: Mapping[str, Any], info: core_schema.ValidationInfo) -> Array:
+    part, name = value.get("tensor"), value.get("name")
+    if not isinstance(part, str) or not (name is None or isinstance(name, str)) or set(value) - {"tensor", "name"}:
+        raise _fault("tensor_reference", "must be {'tensor': part} or {'tensor': part, 'name': array in the part}")
+    store = (info.context or {}).get(CONTEXT_KEY)
+    if not isinstance(store, TensorStore):
+        raise _fault("tensor_not_found", "refers to a part, but the request came without parts")
+    return store.resolve(part, name)
+
+
+def _check_numbers(value: list[Any] | tuple[Any, ...], path: str) -> None:
+    """Refuse booleans, strings and nulls anywhere, and lists beside numbers, by their place."""
+    kinds = set(map(type, value))
+    if kinds <= {float, int}:
+        return
+    if kinds <= {list, tuple, np.ndarray}:
+        for index, item in enumerate(value):
+            if not isinstance(item, np.ndarray):
+                _check_numbers(item, f"{path}[{index}]")
+        return
+    for index, item in enumerate(value):
+        if not isinstance(item, (list, tuple, np.ndarray, np.number)) and type(item) not in (float, int):
+            raise _fault("array_not_numbers", f"holds a {_json_type(item)} at {path}[{index}]; numbers only")
+    if kinds & {list, tuple}:
+        raise _fault("array_ragged", f"is ragged: numbers and lists side by side at {path or 'the top'}")
+
+
+def _json_type(item: Any) -> str:
+    if item is None:
+        return "null"
+    return {bool: "boolean", str: "string", dict: "object"}.get(type(item), type(item).__name__)
+
+
+def _ragged(value: list[Any] | tuple[Any, ...], path: str = "") -> str:
+    lengths = [len(item) if isinstance(item, (list, tuple)) else -1 for item in value]
+    for index, length in enumerate(lengths):
+        if length != lengths[0]:
+            return f"entry {path}[{index}] has {length} items where {path}[0] has {lengths[0]}"
+    for index, item in enumerate(value):
+        if isinstance(item, (list, tuple)):
+            found = _ragged(item, f"{path}[{index}]")
+            if found:
+                return found
+    return ""
+
+
+def _complex_list(value: list[Any]) -> Array:
+    numbers = np.empty(len(value), dtype=np.complex128)
+    for index, item in enumerate(value):
+        pair = item if isinstance(item, (list, tuple)) else [item]
+        if len(pair) not in (1, 2) or not all(type(part) in (int, float) for part in pair):
+            if not isinstance(item, (complex, np.number)):
+                raise _fault("array_not_numbers", f"entry [{index}] must be a number or a pair [re, im]")
+            numbers[index] = item
+        else:
+            numbers[index] = complex(*pair)
+    return numbers
+
+
+def _converted(array: Array, kind: str) -> Array:
+    if array.dtype.kind not in ("iuf" if kind != "complex" else "iufc"):
+        raise _fault("array_not_numbers", f"has dtype {array.dtype}; real numbers are needed")
+    if kind == "integer":
+        if array.dtype.kind == "f" and not (np.isfinite(array).all() and (array == np.round(array)).all()):
+            raise _fault("array_not_integers", "must hold whole numbers")
+        return array.astype(np.int64)
+    if kind == "complex" and array.dtype.kind != "c" and array.ndim == 2 and array.shape[1] == 2:
+        return array[:, 0] + 1j * array[:, 1]
+    return array.astype(np.complex128 if kind == "complex" else np.float64)
+
+
+def _to_list(array: Array) -> Any:
+    if array.dtype.kind == "c":
+        return np.stack([array.real, array.imag], axis=-1).tolist()
+    return array.tolist()
+
+
+_REFERENCE_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "description": "A binary part of the multipart request; `name` picks an array of an .npz or .safetensors part.",
+    "properties": {"tensor": {"type": "string"}, "name": {"type": "string"}},
+    "required": ["tensor"],
+    "additionalProperties": False,
+}
+
+VectorValues = Annotated[Array, ArrayRule(axes=(1,), scalar=True)]
+"""(n,) float64; one number fills it (the 0-d array is broadcast where the length is known)."""
+ListValues = Annotated[Array, ArrayRule(axes=(1,))]
+"""(n,) float64."""
+MatrixValues = Annotated[Array, ArrayRule(axes=(2,))]
+"""(rows, columns) float64."""
+RowsValues = Annotated[Array, ArrayRule(axes=(1, 2), scalar=True)]
+"""(n,) or (B, n) float64: one row, or one row per sequence; one number fills a row."""
+StepRowsValues = Annotated[Array, ArrayRule(axes=(1, 2, 3), scalar=True)]
+"""(n,), (B, n) or (B, T, n) float64."""
+SequenceValues = Annotated[Array, ArrayRule(axes=(2, 3))]
+"""(T, D) or (B, T, D) float64."""
+CubeValues = Annotated[Array, ArrayRule(axes=(3,))]
+"""(T, N, N) float64."""
+LabelValues = Annotated[Array, ArrayRule(axes=(1, 2), kind="integer", scalar=True)]
+"""(B,) or (B, T) int64."""
+ComplexValues = Annotated[Array, ArrayRule(axes=(1,), kind="complex")]
+"""(n,) complex128 from numbers and [re, im] pairs."""

@@ -1,0 +1,74 @@
+"""What drives the recurrence: the inputs of every step and the state before the first."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ._base import RequestModel
+from .arrays import RowsValues, SequenceValues
+from .sources import Seed
+
+Batch = Annotated[int, Field(ge=1)]
+Std = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class ValuesInputs(RequestModel):
+    """Given sequences, (B, T, D) or one of (T, D); `burn_in` steps come first where asked for."""
+
+    kind: Literal["values"]
+    values: SequenceValues
+
+
+class GaussianInputs(RequestModel):
+    """Independent normal inputs of mean zero, fresh at every step and sequence."""
+
+    kind: Literal["gaussian"]
+    std: Std = 1.0
+    batch: Batch = 16
+    seed: Seed | None = None
+
+
+class ZerosInputs(RequestModel):
+    """No signal: the input weights are there, the inputs are zero."""
+
+    kind: Literal["zeros"]
+    batch: Batch = 1
+
+
+Inputs = Annotated[ValuesInputs | GaussianInputs | ZerosInputs, Field(discriminator="kind")]
+
+
+class ZerosState(RequestModel):
+    """h_0 = 0."""
+
+    kind: Literal["zeros"]
+
+
+class GaussianState(RequestModel):
+    """Independent normal h_0 of mean zero; `batch` is taken from the inputs where they have one."""
+
+    kind: Literal["gaussian"]
+    std: Std = 1.0
+    batch: Batch | None = None
+    seed: Seed | None = None
+
+
+class ValuesState(RequestModel):
+    """Given h_0, (N,) for every sequence or (B, N)."""
+
+    kind: Literal["values"]
+    values: RowsValues
+
+
+class EigenvectorState(RequestModel):
+    """The unit eigenvector of W with the index-th largest eigenvalue in modulus (its real part where complex)."""
+
+    kind: Literal["eigenvector"]
+    index: Annotated[int, Field(ge=0)] = 0
+
+
+InitialState = Annotated[
+    ZerosState | GaussianState | ValuesState | EigenvectorState, Field(discriminator="kind")
+]
