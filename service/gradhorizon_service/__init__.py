@@ -1,0 +1,1 @@
+"""The Gradhorizon service: numeric worker, analysis and HTTP interface."""

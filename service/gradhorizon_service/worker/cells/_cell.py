@@ -1,0 +1,83 @@
+"""What every cell offers: parameters, one step, and the products of its Jacobian.
+
+s_t = F(s_{t-1}, x_t). A cell advances a batch of states one step at a time and keeps the pre-activations; from the
+whole trajectory it then builds a `Linearisation`, vectorised over time, that offers J_t^T g and the factors of the
+transport. Slopes always come from the pre-activation, never from the saturated output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from .._types import Array
+from ..products.factors import Factors
+
+
+@dataclass(frozen=True, eq=False)
+class OuterSum:
+    """A parameter's gradient as a sum over steps and sequences of left (x) right; right None means left alone.
+
+    left (T, B, P), right (T, B, Q) or None: the gradient is (P, Q) or (P,). `elementwise` parameters (the
+    eigenvalues of a diagonal recurrence) take the entry-wise product instead of the outer one.
+    """
+
+    left: Array
+    right: Array | None
+    elementwise: bool = False
+
+
+class Linearisation(Protocol):
+    """The step Jacobians along one trajectory; `step` counts from 0, the first applied first."""
+
+    def vjp(self, step: int, gradient: Array) -> tuple[Array, Array]:
+        """Return (J_t^T g, delta): gradients (..., B, S) of s_{t-1}, and of the pre-activation, (..., B, P)."""
+        ...
+
+    def parameter_terms(self, deltas: Array, states: Array, inputs: Array | None) -> Mapping[str, OuterSum]:
+        """The gradient of each shared parameter, by its name in the request.
+
+        deltas (T, B, P) as returned by `vjp`, states (T + 1, B, S), inputs (T, B, D).
+        """
+        ...
+
+    def factors(self) -> Factors | None:
+        """The step Jacobians as factors of a square product; None where their sizes differ."""
+        ...
+
+
+class Cell(Protocol):
+    """Parameters and one step."""
+
+    @property
+    def state_size(self) -> int:
+        """Entries of s_0."""
+        ...
+
+    @property
+    def output_size(self) -> int:
+        """Entries of h, the leading part of the state, on which the loss acts, at the last step."""
+        ...
+
+    @property
+    def homogeneous(self) -> bool:
+        """Whether the undriven step is linear, so that states may carry a scale of their own."""
+        ...
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether every step is the same, so that all states (and all pre-activations) have equal sizes."""
+        ...
+
+    def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | None:
+        """What is added to the pre-activation at every step, broadcastable to (T, B, P); None for nothing."""
+        ...
+
+    def advance(self, step: int, state: Array, drive: Array | None) -> tuple[Array, Array]:
+        """Return (s_t, pre-activation) from s_{t-1}, both (B, ...)."""
+        ...
+
+    def linearise(self, states: Sequence[Array], preactivations: Sequence[Array]) -> Linearisation:
+        """Build the Jacobians of a finished trajectory: T + 1 states and T pre-activations."""
+        ...

@@ -1,0 +1,40 @@
+"""The part every cell with W h + U x + b shares: the drive and its parameters' gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .._types import Array
+from ._cell import OuterSum
+
+
+@dataclass(frozen=True, eq=False)
+class Drive:
+    """U x_t + b, or the pair of biases PyTorch keeps. input_weights (P, D), biases name -> (P,)."""
+
+    input_weights: Array | None = None
+    biases: Mapping[str, Array] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, input_weights: Array | None, size: int, **biases: Array | None) -> Drive:
+        """Collect what was given; a single number fills a bias of `size`."""
+        given = {name: np.broadcast_to(b, (size,)) for name, b in biases.items() if b is not None}
+        return cls(input_weights, given)
+
+    def values(self, inputs: Array | None) -> Array | None:
+        """(T, B, P) with inputs (T, B, D), (P,) with biases alone, None with neither."""
+        bias = sum(self.biases.values()) if self.biases else None
+        if self.input_weights is None or inputs is None:
+            return None if bias is None else np.asarray(bias)
+        driven = inputs @ self.input_weights.T
+        return np.asarray(driven if bias is None else driven + bias)
+
+    def parameter_terms(self, deltas: Array, inputs: Array | None) -> dict[str, OuterSum]:
+        """The gradients of U and of each bias."""
+        terms = {name: OuterSum(deltas, None) for name in self.biases}
+        if self.input_weights is not None and inputs is not None:
+            terms["input_weights"] = OuterSum(deltas, inputs)
+        return terms

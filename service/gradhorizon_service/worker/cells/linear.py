@@ -1,0 +1,83 @@
+"""The linear recurrence h' = W h + U x + b, dense or, for a spectrum in its own basis, without ever forming W."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from .._types import Array
+from ..activations import Identity
+from ..block_diagonal import BlockDiagonal
+from ..products.factors import Factors
+from ._cell import Cell, OuterSum
+from ._driven import Drive
+from .rnn import RnnCell
+
+
+def build_linear(
+    *,
+    weights: Array | BlockDiagonal,
+    input_weights: Array | None = None,
+    bias: Array | None = None,
+    input_bias: Array | None = None,
+    recurrent_bias: Array | None = None,
+) -> Cell:
+    """Build from a request's fields: dense W is an RNN with the identity activation, a spectrum stays a spectrum."""
+    size = weights.size if isinstance(weights, BlockDiagonal) else len(weights)
+    driven = Drive.of(input_weights, size, bias=bias, input_bias=input_bias, recurrent_bias=recurrent_bias)
+    if isinstance(weights, BlockDiagonal):
+        return DiagonalLinearCell(weights, driven)
+    return RnnCell(weights, Identity(), driven)
+
+
+@dataclass(frozen=True, eq=False)
+class DiagonalLinearCell:
+    """h' = Lambda h + U x + b with Lambda made of real numbers and 2 x 2 rotation-scalings."""
+
+    blocks: BlockDiagonal
+    driven: Drive
+
+    homogeneous: ClassVar[bool] = True
+    recurrent: ClassVar[bool] = True
+
+    @property
+    def state_size(self) -> int:
+        return self.blocks.size
+
+    @property
+    def output_size(self) -> int:
+        return self.blocks.size
+
+    def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | None:
+        values = self.driven.values(inputs)
+        return None if values is None else np.broadcast_to(values, (steps, batch, self.state_size))
+
+    def advance(self, step: int, state: Array, drive: Array | None) -> tuple[Array, Array]:
+        following = self.blocks.times(state)
+        if drive is not None:
+            following = following + drive
+        return following, following
+
+    def linearise(self, states: Sequence[Array], preactivations: Sequence[Array]) -> DiagonalLinearisation:
+        return DiagonalLinearisation(self)
+
+
+@dataclass(frozen=True, eq=False)
+class DiagonalLinearisation:
+    """J_t = Lambda at every step; `weights` means the entries of the blocks, the only trainable ones."""
+
+    cell: DiagonalLinearCell
+
+    def vjp(self, step: int, gradient: Array) -> tuple[Array, Array]:
+        return self.cell.blocks.transpose_times(gradient), gradient
+
+    def parameter_terms(self, deltas: Array, states: Array, inputs: Array | None) -> Mapping[str, OuterSum]:
+        terms = self.cell.driven.parameter_terms(deltas, inputs)
+        left, right = self.cell.blocks.gradient_pairs(deltas, states[:-1])
+        return {"weights": OuterSum(left, right, elementwise=True), **terms}
+
+    def factors(self) -> Factors | None:
+        return None

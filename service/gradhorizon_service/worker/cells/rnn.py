@@ -1,0 +1,108 @@
+"""The plain recurrent cell h' = phi(W h + U x + b), PyTorch's nn.RNN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from .._types import Array
+from ..activations import Activation, Identity
+from ..products.factors import Factors, Repeated, RowScaled
+from ._activated import make_activation
+from ._cell import OuterSum
+from ._driven import Drive
+
+
+@dataclass(frozen=True, eq=False)
+class RnnCell:
+    """weights (N, N), the drive, and an activation; J_t = diag(phi'(a_t)) W with a_t = W h + U x + b."""
+
+    weights: Array
+    activation: Activation
+    driven: Drive
+
+    recurrent: ClassVar[bool] = True
+
+    @classmethod
+    def build(
+        cls,
+        *,
+        weights: Array,
+        activation: str = "tanh",
+        input_weights: Array | None = None,
+        bias: Array | None = None,
+        input_bias: Array | None = None,
+        recurrent_bias: Array | None = None,
+        **activation_parameters: float | None,
+    ) -> RnnCell:
+        """Build from a request's fields; unset activation parameters (None) take PyTorch's defaults."""
+        driven = Drive.of(
+            input_weights, len(weights), bias=bias, input_bias=input_bias, recurrent_bias=recurrent_bias
+        )
+        return cls(weights, make_activation(activation, activation_parameters), driven)
+
+    @property
+    def state_size(self) -> int:
+        return len(self.weights)
+
+    @property
+    def output_size(self) -> int:
+        return len(self.weights)
+
+    @property
+    def homogeneous(self) -> bool:
+        return isinstance(self.activation, Identity)
+
+    def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | None:
+        values = self.driven.values(inputs)
+        return None if values is None else np.broadcast_to(values, (steps, batch, self.state_size))
+
+    def advance(self, step: int, state: Array, drive: Array | None) -> tuple[Array, Array]:
+        preactivation = state @ self.weights.T
+        if drive is not None:
+            preactivation += drive
+        return self.activation.value(preactivation), preactivation
+
+    def linearise(self, states: Sequence[Array], preactivations: Sequence[Array]) -> RnnLinearisation:
+        if self.homogeneous:
+            return RnnLinearisation(self, None, len(preactivations))
+        slopes = _slopes(self.activation, np.asarray(preactivations))
+        return RnnLinearisation(self, slopes, len(preactivations))
+
+
+@dataclass(frozen=True, eq=False)
+class RnnLinearisation:
+    """slopes (T, B, N) = phi'(a_t); None for the identity, whose slope is one."""
+
+    cell: RnnCell
+    slopes: Array | None
+    steps: int
+
+    def vjp(self, step: int, gradient: Array) -> tuple[Array, Array]:
+        delta = gradient if self.slopes is None else gradient * self.slopes[step]
+        return delta @ self.cell.weights, delta
+
+    def parameter_terms(self, deltas: Array, states: Array, inputs: Array | None) -> Mapping[str, OuterSum]:
+        recurrent = {"weights": OuterSum(deltas, states[:-1])}
+        return {**recurrent, **self.cell.driven.parameter_terms(deltas, inputs)}
+
+    def factors(self) -> Factors:
+        if self.slopes is None:
+            return Repeated(self.cell.weights, self.steps)
+        return RowScaled(self.cell.weights, self.slopes)
+
+
+_BLOCK = 1 << 15
+"""Numbers whose slopes are computed at once: what a core's cache holds beside the temporaries."""
+
+
+def _slopes(activation: Activation, preactivations: Array) -> Array:
+    """phi' of (T, B, N) pre-activations, a few steps at a time."""
+    slopes = np.empty_like(preactivations)
+    stride = max(1, _BLOCK // max(1, preactivations[:1].size))
+    for start in range(0, len(preactivations), stride):
+        slopes[start : start + stride] = activation.slope(preactivations[start : start + stride])
+    return slopes

@@ -1,0 +1,94 @@
+"""What a worker process can be asked for: pure functions of plain data, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from . import runs
+from ._types import Array
+from .diagnostics import DIAGNOSTICS
+from .diagnostics.nonnormality import Nonnormality, matrix_nonnormality
+from .diagnostics.spectrum import Spectrum, matrix_spectrum
+from .errors import CannotRun
+from .horizon import LEVELS, LN10, Horizon, assemble, level_nats, median_change, undefined
+from .outcome import Outcome
+from .problem import Problem, SpectrumProblem
+from .verdict import Verdict, judge
+
+
+@dataclass(frozen=True, eq=False)
+class DiagnosisResult:
+    """Everything a diagnosis reports; `diagnostics` by name, in the order of the table."""
+
+    verdict: Verdict
+    horizon: Horizon
+    outcome: Outcome
+    diagnostics: Mapping[str, object]
+    warnings: list[str]
+    algorithms: dict[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class SpectrumResult:
+    """One matrix analysed."""
+
+    shape: tuple[int, int]
+    spectrum: Spectrum
+    nonnormality: Nonnormality
+    matrix: Array | None
+    warnings: list[str]
+    algorithms: dict[str, str]
+
+
+def diagnose(problem: Problem) -> DiagnosisResult:
+    """Run a diagnosis. Raises CannotRun where the request asks for something that does not exist."""
+    run = runs.start(problem)
+    horizon = _horizon(run)
+    reports = {name: compute(run) for name, compute in DIAGNOSTICS.items() if name in problem.diagnostics}
+    verdict = judge(run, horizon, exact="singular_values" in problem.diagnostics)
+    return DiagnosisResult(verdict, horizon, run.outcome, reports, run.warnings, run.algorithms)
+
+
+def _horizon(run: runs.Run) -> Horizon:
+    level = run.problem.horizon_level
+    start = run.transported_log_norms(np.array([0]))[0]
+    silent = int(np.isneginf(start).sum())
+    if silent:
+        run.warnings.append(
+            f"the gradient of the loss is exactly zero at lag 0 for {silent} of {len(start)} sequences; "
+            "they are left out of the horizon"
+        )
+    if silent == len(start):
+        return undefined(level)
+    crossings = {other: run.crossing(level_nats(other)) for other in {*LEVELS, level}}
+    steps = crossings[level].first
+    end = run.depth if steps is None else steps
+    change = median_change(run.transported_log_norms(np.array([0, end])))[1]
+    return assemble(level, run.depth, crossings, float(change))
+
+
+def analyse_spectrum(problem: SpectrumProblem) -> SpectrumResult:
+    """Build one matrix and analyse it. Raises CannotRun where it is not square or cannot be built."""
+    try:
+        matrix = problem.source.build()
+    except CannotRun as error:
+        raise error.under("source") from None
+    algorithms: dict[str, str] = {}
+    return SpectrumResult(
+        (int(matrix.shape[0]), int(matrix.shape[1])),
+        matrix_spectrum(matrix, None),
+        matrix_nonnormality(matrix, problem.depth),
+        matrix if problem.include_matrix else None,
+        [],
+        algorithms,
+    )
+
+
+FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {"diagnose": diagnose, "spectrum": analyse_spectrum}
+"""Name of a computation -> the function a worker process runs for it."""
+
+__all__ = ["FUNCTIONS", "LN10", "DiagnosisResult", "SpectrumResult", "analyse_spectrum", "diagnose"]

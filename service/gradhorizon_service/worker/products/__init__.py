@@ -1,0 +1,1 @@
+"""Kernels for long products of matrices: log singular values, exponents, powers."""

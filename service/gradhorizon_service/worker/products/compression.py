@@ -1,0 +1,76 @@
+"""Compressing J F into F' C without the directions that J annihilates: a factorisation that finds the rank."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import lapack, qr, solve_triangular
+
+from .._types import Array
+
+_EPS = float(np.finfo(float).eps)
+# Rows whose rounding errors differ by more than a factor 1000 are of different scale.
+_GRADED = float(np.log(1e3))
+
+
+def rounding_errors(J: Array, frame: Array) -> Array:
+    """8 n eps (|J| |F|): an entry of J F below it may be zero."""
+    return 8 * max(J.shape) * _EPS * (np.abs(J) @ np.abs(frame))
+
+
+@dataclass(frozen=True, eq=False)
+class Compression:
+    """Y = F C with a well conditioned frame F (n, r) and C (r, m), both of rank r, the rank of Y.
+
+    ``spread`` is the logarithm of the ratio of the largest entry of C to its smallest pivot.
+    """
+
+    frame: Array
+    core: Array
+    spread: float
+
+
+def compressed(Y: Array, errors: Array) -> Compression:
+    """Factorise Y (n, m) whose entries may be wrong by ``errors`` (n, m).
+
+    Rows and columns are scaled until their largest errors are 1, and the pivots of a pivoted QR that then exceed 1 count:
+    a test that is blind to the scales of Y itself. The columns it keeps stay in their order, which is that of their growth.
+    """
+    row_errors = _positive(errors.max(axis=1, keepdims=True, initial=0.0))
+    column_errors = _positive((errors / row_errors).max(axis=0, initial=0.0))
+    R, order = qr(Y / row_errors / column_errors, mode="r", pivoting=True, check_finite=False)
+    columns = np.sort(order[: np.count_nonzero(np.abs(np.diagonal(R)) > 1.0)])
+    graded = np.ptp(np.log(row_errors)) > _GRADED
+    return _by_lu(Y, columns) if graded else _by_qr(Y, columns)
+
+
+def _positive(values: Array) -> Array:
+    """The values, zeros replaced by the smallest other value."""
+    return np.where(values > 0.0, values, values[values > 0.0].min()) if values.any() else np.ones_like(values)
+
+
+def _by_qr(Y: Array, columns: Array) -> Compression:
+    """Orthonormal columns: where nothing is graded, the next loss of rank shows best against them."""
+    Q, R = np.linalg.qr(Y[:, columns])
+    core = Q.T @ Y
+    core[:, columns] = R
+    return _compression(Q, core, columns)
+
+
+def _by_lu(Y: Array, columns: Array) -> Compression:
+    """P^T L of the chosen columns, which respects rows of any scale."""
+    n, r = len(Y), len(columns)
+    packed, pivots, _ = lapack.dgetrf(Y[:, columns])
+    lower = np.tril(packed, -1) + np.eye(n, r)
+    rows = lapack.dlaswp(np.arange(float(n))[:, None], pivots)[:r, 0].astype(np.intp)
+    # C solves L C = P Y in the r rows that hold the pivots; the other rows agree with it up to rounding.
+    core = solve_triangular(lower[:r], Y[rows], lower=True, unit_diagonal=True, check_finite=False)
+    core[:, columns] = np.triu(packed[:r])
+    return _compression(lapack.dlaswp(np.asfortranarray(lower), pivots, inc=-1), core, columns)
+
+
+def _compression(frame: Array, core: Array, columns: Array) -> Compression:
+    pivots = np.abs(np.diagonal(core[:, columns]))
+    spread = np.log(np.abs(core).max()) - np.log(pivots.min()) if len(core) else 0.0
+    return Compression(frame, core, float(spread))

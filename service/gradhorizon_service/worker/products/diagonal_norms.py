@@ -1,0 +1,124 @@
+"""Norms under powers of a diagonal matrix, or of any normal one in its eigenbasis, without forming a matrix."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from .._types import Array
+from .first_crossing import Crossing
+from .power_norms import Steps, median_over_batch
+
+ComplexOrReal = npt.NDArray[np.complex128] | Array
+
+# Numbers in one temporary array.
+_CHUNK = 2**21
+# Stretches this short are computed step by step.
+_LEAF = 8
+
+
+def diagonal_log_norms_at(eigenvalues: ComplexOrReal, coefficients: ComplexOrReal, steps: Steps) -> Array:
+    """ln norm(L^k v) for every k of ``steps``: (len(steps), B), for L = diag(eigenvalues) (m,) and rows v (B, m).
+
+    The logarithm of sum_i abs(lambda_i)^(2k) abs(v_i)^2, halved: every term stays a logarithm until they are added.
+    """
+    modes = _Modes(eigenvalues, coefficients)
+    height = max(1, _CHUNK // max(1, coefficients.size))
+    chunks = [steps[i : i + height] for i in range(0, len(steps), height)]
+    return np.concatenate(
+        [modes.log_norms(chunk)[0] for chunk in chunks] or [np.empty((0, len(coefficients)))]
+    )
+
+
+def diagonal_first_crossing(
+    eigenvalues: ComplexOrReal, coefficients: ComplexOrReal, depth: int, level_nats: float
+) -> Crossing:
+    """The first steps, of all up to the depth, at which the median growth over the batch leaves the band of the level.
+
+    Each log norm is a convex function of k, so that over a stretch it lies below the larger of its end values and above
+    the tangents there. Stretches whose bounds stay within the band are skipped, the others halved.
+    """
+    alive = (coefficients != 0.0).any(axis=1)
+    if depth < 1 or not alive.any():
+        return Crossing(None, None)
+    return _Search(_Modes(eigenvalues, coefficients[alive]), depth, level_nats).run()
+
+
+class _Modes:
+    """The terms 2 k ln abs(lambda_i) + 2 ln abs(v_i) of the squared norms."""
+
+    def __init__(self, eigenvalues: ComplexOrReal, coefficients: ComplexOrReal) -> None:
+        with np.errstate(divide="ignore"):
+            rates, self._logs = np.log(np.abs(eigenvalues)), np.log(np.abs(coefficients))
+        self._rates = np.where(eigenvalues == 0.0, 0.0, rates)
+        # A zero eigenvalue keeps its coordinate at k = 0 and loses it afterwards.
+        self._later_logs = np.where(eigenvalues == 0.0, -np.inf, self._logs)
+
+    def log_norms(self, steps: Steps) -> tuple[Array, Array]:
+        """ln norms at the steps and their derivatives by k, both (len(steps), B); zero vectors have -inf and 0."""
+        logs = np.where((steps == 0)[:, None, None], self._logs, self._later_logs)
+        terms = 2.0 * (steps[:, None, None] * self._rates + logs)
+        largest = terms.max(axis=-1)
+        shift = np.where(largest > -np.inf, largest, 0.0)
+        weights = np.exp(terms - shift[..., None])
+        total = weights.sum(axis=-1)
+        dead = total == 0.0
+        norms = np.log(total, out=np.full(total.shape, -np.inf), where=~dead)
+        return 0.5 * (norms + shift), (weights @ self._rates) / np.where(dead, 1.0, total)
+
+
+class _Search:
+    """A walk from step 1 to the depth, remembering what it has found."""
+
+    def __init__(self, modes: _Modes, depth: int, level: float) -> None:
+        self._modes = modes
+        self._depth = depth
+        self._level = level
+        self._start = modes.log_norms(np.zeros(1, np.int64))[0][0]
+        self._decay: int | None = None
+        self._growth: int | None = None
+
+    def run(self) -> Crossing:
+        """Examine stretches from left to right until both crossings are found."""
+        first, last = self._at(1), self._at(self._depth)
+        stack = [(1, first, self._depth, last)]
+        while stack and (self._decay is None or self._growth is None):
+            left, at_left, right, at_right = stack.pop()
+            if self._is_excluded(left, at_left, right, at_right):
+                continue
+            if right - left <= _LEAF:
+                self._scan(left, right)
+                continue
+            middle = (left + right) // 2
+            at_middle = self._at(middle)
+            stack += [(middle, at_middle, right, at_right), (left, at_left, middle, at_middle)]
+        return Crossing(self._decay, self._growth)
+
+    def _at(self, step: int) -> tuple[Array, Array]:
+        """The growth since step 0 and its derivative, each (B,)."""
+        logs, slopes = self._modes.log_norms(np.array([step]))
+        return logs[0] - self._start, slopes[0]
+
+    def _is_excluded(
+        self, left: int, at_left: tuple[Array, Array], right: int, at_right: tuple[Array, Array]
+    ) -> bool:
+        (low, falling), (high, rising) = at_left, at_right
+        may_grow = self._growth is None and median_over_batch(np.maximum(low, high)) > self._level
+        if may_grow or self._decay is not None:
+            return not may_grow
+        # Where the tangents meet, at `ahead` steps from the left; both ends dead or one slope alone need no meeting point.
+        has_valley = (falling < 0.0) & (rising > 0.0)
+        gap = np.where(has_valley, rising - falling, 1.0)
+        rise = np.where(has_valley, high, 0.0) - np.where(has_valley, low, 0.0)
+        ahead = (rising * (right - left) - rise) / gap
+        valley = np.where(has_valley, low, 0.0) + falling * np.clip(ahead, 0.0, right - left)
+        lowest = np.where(has_valley, valley, np.minimum(low, high))
+        return bool(median_over_batch(lowest) >= -self._level)
+
+    def _scan(self, left: int, right: int) -> None:
+        steps = np.arange(left, right + 1)
+        medians = median_over_batch(self._modes.log_norms(steps)[0] - self._start)
+        if self._decay is None and (medians < -self._level).any():
+            self._decay = left + int(np.argmax(medians < -self._level))
+        if self._growth is None and (medians > self._level).any():
+            self._growth = left + int(np.argmax(medians > self._level))

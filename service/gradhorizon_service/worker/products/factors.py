@@ -1,0 +1,203 @@
+"""Chains of step Jacobians, seen only through their products with frames of column vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+
+from .._types import Array
+from .compression import compressed, rounding_errors
+
+__all__ = [
+    "Array",
+    "DenseFactors",
+    "Factors",
+    "Repeated",
+    "Reversed",
+    "RowScaled",
+    "sequence_of",
+    "square_core",
+]
+
+
+class Factors(Protocol):
+    """The square step Jacobians J_1 .. J_T of a batch of sequences, offered as products, never as T dense matrices.
+
+    Steps are counted from 0 here: step 0 is J_1, the one applied first. Frames have shape (B, N, m) and results are
+    fresh arrays of that shape; where ``batch`` is 1, all sequences share the Jacobians and frames may have any B.
+    """
+
+    @property
+    def steps(self) -> int:
+        """T, the number of factors."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """N, the side of every factor."""
+        ...
+
+    @property
+    def batch(self) -> int:
+        """B, the number of sequences with Jacobians of their own; 1 where all share them."""
+        ...
+
+    def times(self, step: int, frames: Array) -> Array:
+        """J V for every sequence."""
+        ...
+
+    def transpose_times(self, step: int, frames: Array) -> Array:
+        """J^T V for every sequence."""
+        ...
+
+    def dense(self, step: int) -> Array:
+        """J as a fresh (B, N, N) array."""
+        ...
+
+
+class DenseFactors:
+    """Explicit Jacobians: a tensor (T, N, N) that all sequences share, or (T, B, N, N)."""
+
+    def __init__(self, tensor: Array) -> None:
+        self.tensor = tensor if tensor.ndim == 4 else tensor[:, None]
+        self.steps, self.batch, self.size, _ = self.tensor.shape
+
+    def times(self, step: int, frames: Array) -> Array:
+        return self.tensor[step] @ frames
+
+    def transpose_times(self, step: int, frames: Array) -> Array:
+        return self.tensor[step].swapaxes(-1, -2) @ frames
+
+    def dense(self, step: int) -> Array:
+        return self.tensor[step].copy()
+
+
+class RowScaled:
+    """J_t = diag(d_t) W with slopes d of shape (T, B, N): networks that apply an activation to W h + ..."""
+
+    def __init__(self, matrix: Array, slopes: Array) -> None:
+        self.matrix = matrix
+        self.slopes = slopes
+        self.steps, self.batch, self.size = slopes.shape
+
+    def times(self, step: int, frames: Array) -> Array:
+        product = self.matrix @ frames
+        product *= self.slopes[step][:, :, None]
+        return product
+
+    def transpose_times(self, step: int, frames: Array) -> Array:
+        return self.matrix.T @ (self.slopes[step][:, :, None] * frames)
+
+    def dense(self, step: int) -> Array:
+        return self.slopes[step][:, :, None] * self.matrix
+
+
+class Repeated:
+    """J_t = W at every step: a linear recurrence."""
+
+    batch = 1
+
+    def __init__(self, matrix: Array, steps: int) -> None:
+        self.matrix = matrix
+        self.steps = steps
+        self.size = len(matrix)
+
+    def times(self, step: int, frames: Array) -> Array:
+        return self.matrix @ frames
+
+    def transpose_times(self, step: int, frames: Array) -> Array:
+        return self.matrix.T @ frames
+
+    def dense(self, step: int) -> Array:
+        return self.matrix[None].copy()
+
+
+class Reversed:
+    """The transposed product J_1^T .. J_T^T as a chain: its step 0 is J_T^T."""
+
+    def __init__(self, factors: Factors) -> None:
+        self._factors = factors
+        self.steps, self.batch, self.size = factors.steps, factors.batch, factors.size
+
+    def times(self, step: int, frames: Array) -> Array:
+        return self._factors.transpose_times(self.steps - 1 - step, frames)
+
+    def transpose_times(self, step: int, frames: Array) -> Array:
+        return self._factors.times(self.steps - 1 - step, frames)
+
+    def dense(self, step: int) -> Array:
+        return self._factors.dense(self.steps - 1 - step).swapaxes(-1, -2).copy()
+
+
+def sequence_of(factors: Factors, index: int) -> Factors:
+    """The factors of one sequence of the batch."""
+    if factors.batch == 1:
+        return factors
+    if isinstance(factors, RowScaled):
+        return RowScaled(factors.matrix, factors.slopes[:, index : index + 1])
+    if isinstance(factors, DenseFactors):
+        return DenseFactors(factors.tensor[:, index : index + 1])
+    return _OneSequence(factors, index)
+
+
+class _OneSequence:
+    """One sequence of factors that only know their products for the whole batch."""
+
+    batch = 1
+
+    def __init__(self, factors: Factors, index: int) -> None:
+        self._factors, self._index = factors, index
+        self.steps, self.size = factors.steps, factors.size
+
+    def times(self, step: int, frames: Array) -> Array:
+        return self.dense(step) @ frames
+
+    def transpose_times(self, step: int, frames: Array) -> Array:
+        return self.dense(step).swapaxes(-1, -2) @ frames
+
+    def dense(self, step: int) -> Array:
+        return self._factors.dense(step)[self._index : self._index + 1]
+
+
+def square_core(tensors: Sequence[Array]) -> Factors:
+    """Reduce a rectangular chain to a square one with the same nonzero singular values of the product.
+
+    ``tensors[t]`` is J_{t+1} of shape (N_{t+1}, N_t) or (B, N_{t+1}, N_t). From the narrowest place, n wide, thin
+    factorisations run outwards, J_t F_{t-1} = F_t C_t for A = J_T .. J_{p+1} and likewise for the transpose of B = J_p .. J_1;
+    the last frames give up their R. What is left, n x n, differs from A B by orthonormal frames only. Directions that a
+    factor annihilates become rows of exact zeros.
+    """
+    chain = [tensor if tensor.ndim == 3 else tensor[None] for tensor in tensors]
+    widths = [chain[0].shape[-1], *(tensor.shape[-2] for tensor in chain)]
+    batch = max(tensor.shape[0] for tensor in chain)
+    if len(set(widths)) == 1:
+        return DenseFactors(np.stack([np.broadcast_to(J, (batch, *J.shape[1:])) for J in chain]))
+    place = int(np.argmin(widths))
+    cores = [_square_core([J[min(b, len(J) - 1)] for J in chain], place, widths[place]) for b in range(batch)]
+    return DenseFactors(np.stack(cores, axis=1))
+
+
+def _square_core(chain: Sequence[Array], place: int, size: int) -> Array:
+    """The square factors of one sequence, (steps, n, n)."""
+    before = _outward([J.T for J in reversed(chain[:place])], size)
+    after = _outward(chain[place:], size)
+    return np.stack([*(core.T for core in reversed(before)), *after])
+
+
+def _outward(chain: Sequence[Array], size: int) -> list[Array]:
+    """The cores C_t of a chain that starts at its narrowest side, and the R of its last frame, all (n, n)."""
+    if not chain:
+        return []
+    frame, cores = np.eye(size), []
+    for J in chain:
+        kept = compressed(J @ frame, rounding_errors(J, frame))
+        frame = kept.frame
+        cores.append(_padded(kept.core, size))
+    return [*cores, _padded(np.linalg.qr(frame, mode="r"), size)]
+
+
+def _padded(core: Array, size: int) -> Array:
+    rows, columns = core.shape
+    return np.pad(core, ((0, size - rows), (0, size - columns)))

@@ -1,0 +1,211 @@
+"""Lyapunov exponents of a chain of step Jacobians: the rates, in nats per step, at which volumes along it grow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from .._types import Array
+from .coordinates import eigenvalue_moduli, quasi_triangular
+from .determinants import log_determinant
+from .factors import Factors, Repeated, RowScaled
+from .gauges import Gauge, gauge_for
+from .ladders import scaled
+from .lu_gauges import LuGauge, log
+
+# A seventh of the steps would align generic frames better; a tenth leaves more of them to the average.
+_TRANSIENT_SHARE = 10
+# Exponents count as converged within this many nats, or this share of their size.
+_TOLERANCE = 0.01
+_RELATIVE_TOLERANCE = 0.02
+# Fewer blocks say nothing about the error of their mean.
+_FEWEST_BLOCKS = 5
+# A small matrix with entries up to 1 and a determinant above exp(-25) is regular; others are looked at one by one.
+_SMALL = 16
+_CHUNK = 2**14
+_SURELY_REGULAR = -25.0
+# Sums within rounding of zero are zero.
+_ROUNDING = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class LyapunovSpectrum:
+    """Exponents (B, k) in nats per step, largest first, -inf for annihilated directions, and how far to trust them.
+
+    ``standard_errors`` (B, k) come from the means of ``blocks`` blocks of steps; infinite, with ``error_reason``, where
+    there is one block only. ``converged`` (B,) is true where at least five blocks give every finite exponent a standard
+    error below 0.01 nats or 2 % of its size. ``steps`` were averaged after ``transient`` steps that aligned the frames
+    and were discarded. ``sum_of_exponents`` (B,), over the k given, equals ``mean_log_abs_det`` (B,) where k is the
+    ``size`` N; the latter comes from LU factorisations of the Jacobians, and is None where k is so much smaller that
+    these would be most of the work.
+    """
+
+    size: int
+    exponents: Array
+    standard_errors: Array
+    converged: Array
+    sum_of_exponents: Array
+    mean_log_abs_det: Array | None
+    transient: int
+    steps: int
+    blocks: int
+    algorithm: str
+    error_reason: str | None
+
+
+def lyapunov_exponents(
+    factors: Factors, *, leading: int | None = None, blocks: int = 20, transient: int | None = None
+) -> LyapunovSpectrum:
+    """The N exponents of every sequence, or the ``leading`` ones.
+
+    A frame with a fixed-seed random orthogonal start is carried along; the logarithms of its QR factors' diagonals,
+    summed over a block of steps and divided by their number, are the block's exponents (Benettin et al. 1980). The
+    start must not be the identity, which triangular factors leave where it is. By default a tenth of the steps is
+    discarded.
+    """
+    if isinstance(factors, Repeated):
+        return exponents_of_repeated(factors.matrix, leading)
+    columns = min(leading or factors.size, factors.size)
+    discarded = min(
+        factors.steps // _TRANSIENT_SHARE if transient is None else transient, max(0, factors.steps - 1)
+    )
+    steps = factors.steps - discarded
+    edges = discarded + np.linspace(0, steps, max(1, min(blocks, steps)) + 1).round().astype(int)
+    march = _March(factors, columns)
+    march.advance(0, discarded)
+    sums = np.array([march.advance(first, last) for first, last in zip(edges[:-1], edges[1:], strict=True)])
+    determinant = None
+    if 4 * columns > factors.size or isinstance(factors, RowScaled):
+        determinant = _mean_log_abs_det(factors, discarded)
+    return _spectrum(sums, np.diff(edges), factors.size, determinant, discarded, march.algorithm)
+
+
+def exponents_of_repeated(matrix: Array, leading: int | None = None) -> LyapunovSpectrum:
+    """The exponents of h_t = W h_{t-1}: ln of the moduli of W's eigenvalues, exactly, whatever the number of steps."""
+    first = scaled(matrix)
+    moduli = np.sort(eigenvalue_moduli(quasi_triangular(first.matrix)[0]))[::-1]
+    # An eigenvalue that should be zero is computed as rounding: as many are zero as directions vanish in one step.
+    _, sums = LuGauge(Repeated(first.matrix, 1)).advance(_start(1, len(matrix), len(matrix)), 0, 1)
+    alive = len(matrix) - int(np.isneginf(sums).sum())
+    logs = log(np.where(np.arange(len(matrix)) < alive, moduli, 0.0)) + first.log_scale
+    determinant = np.array([log_determinant(matrix).value])
+    return replace(exact_spectrum(logs, leading), mean_log_abs_det=determinant, algorithm="eigenvalues of W")
+
+
+def exact_spectrum(logs: Array, leading: int | None = None) -> LyapunovSpectrum:
+    """A spectrum known in closed form, from all N exponents in descending order."""
+    exponents = logs[None, :leading]
+    return LyapunovSpectrum(
+        size=len(logs),
+        exponents=exponents,
+        standard_errors=np.zeros_like(exponents),
+        converged=np.array([True]),
+        sum_of_exponents=exponents.sum(axis=1),
+        mean_log_abs_det=logs.sum(keepdims=True),
+        transient=0,
+        steps=0,
+        blocks=0,
+        algorithm="closed form",
+        error_reason=None,
+    )
+
+
+def kaplan_yorke_dimension(exponents: Array) -> float | None:
+    """The dimension j + (lambda_1 + .. + lambda_j) / abs(lambda_(j+1)), j the most exponents with a sum >= 0.
+
+    ``exponents`` (N,) is the full spectrum, largest first (Kaplan and Yorke 1979). None where the largest is not
+    positive, and where all together sum to more than zero: then volumes grow, and no set is left that could have a
+    dimension.
+    """
+    sums = np.cumsum(exponents)
+    if len(sums) == 0 or exponents[0] <= _ROUNDING or sums[-1] > _ROUNDING:
+        return None
+    j = int(np.flatnonzero(sums >= -_ROUNDING)[-1]) + 1
+    if j == len(sums) or exponents[j] == -np.inf:
+        return float(j)
+    return float(j + max(0.0, sums[j - 1]) / abs(exponents[j]))
+
+
+class _March:
+    """Frames on their way through the factors, and which of their directions have been annihilated."""
+
+    def __init__(self, factors: Factors, columns: int) -> None:
+        self._factors = factors
+        self._frames = _start(factors.batch, factors.size, columns)
+        self._lost = np.zeros((factors.batch, columns), dtype=bool)
+        self._gauge: Gauge = gauge_for(factors, columns)
+        self.algorithm = self._gauge.name
+
+    def advance(self, first: int, last: int) -> Array:
+        """The sums (B, columns) of logarithms over the steps first .. last - 1; -inf for directions lost so far."""
+        sums = np.zeros(self._lost.shape)
+        kept = self._frames.shape[2]
+        if last > first and kept:
+            self._frames, sums[:, :kept] = self._gauge.advance(self._frames, first, last)
+        self._lost |= np.isneginf(sums)
+        self._drop(int((~self._lost).any(axis=0).sum()))
+        return np.where(self._lost, -np.inf, sums)
+
+    def _drop(self, kept: int) -> None:
+        """Carry on with the columns that some sequence still has: a random start loses its last ones first."""
+        if kept < self._frames.shape[2] and not self._lost[:, :kept].all(axis=0).any():
+            self._frames = self._frames[:, :, :kept]
+            self._gauge = gauge_for(self._factors, max(1, kept))
+
+
+def _start(batch: int, size: int, columns: int) -> Array:
+    """The same random orthonormal frame for every sequence."""
+    frame = np.linalg.qr(np.random.default_rng(20).standard_normal((size, columns)))[0]
+    return np.tile(frame, (batch, 1, 1))
+
+
+def _mean_log_abs_det(factors: Factors, first: int) -> Array:
+    """The mean of ln abs det J_t over the steps from ``first`` on, (B,); -inf where one of them is singular."""
+    if isinstance(factors, RowScaled):
+        slopes = log(np.abs(factors.slopes[first:])).sum(axis=2).mean(axis=0)
+        return np.asarray(slopes + log_determinant(factors.matrix).value)
+    height = max(1, _CHUNK // (factors.batch * factors.size**2))
+    chunks = [range(t, min(t + height, factors.steps)) for t in range(first, factors.steps, height)]
+    logs = [_log_abs_dets(np.array([factors.dense(step) for step in chunk])) for chunk in chunks]
+    return np.asarray(np.concatenate(logs).mean(axis=0))
+
+
+def _log_abs_dets(matrices: Array) -> Array:
+    """ln abs det of a stack (.., N, N)."""
+    size = matrices.shape[-1]
+    if size <= _SMALL:
+        logs = np.linalg.slogdet(matrices)[1]
+        if np.all(logs > size * log(np.abs(matrices).max(axis=(-2, -1))) + _SURELY_REGULAR):
+            return np.asarray(logs)
+    flat = [log_determinant(matrix).value for matrix in matrices.reshape(-1, size, size)]
+    return np.reshape(flat, matrices.shape[:-2])
+
+
+def _spectrum(
+    sums: Array, lengths: Array, size: int, determinant: Array | None, transient: int, algorithm: str
+) -> LyapunovSpectrum:
+    """Statistics of the sums (blocks, B, k) over blocks of the given lengths."""
+    steps, blocks = int(lengths.sum()), len(lengths)
+    exponents = sums.sum(axis=0) / max(steps, 1)
+    known = np.isfinite(exponents)
+    errors = np.where(known, np.inf, 0.0)
+    if blocks > 1:
+        rates = np.where(known, sums, 0.0) / lengths[:, None, None]
+        errors = rates.std(axis=0, ddof=1) / np.sqrt(blocks)
+    order = np.argsort(-exponents, axis=1, kind="stable")
+    exponents, errors = np.take_along_axis(exponents, order, 1), np.take_along_axis(errors, order, 1)
+    tolerance = np.maximum(_TOLERANCE, _RELATIVE_TOLERANCE * np.abs(exponents))
+    return LyapunovSpectrum(
+        size=size,
+        exponents=exponents,
+        standard_errors=errors,
+        converged=np.all(errors <= tolerance, axis=1) & (blocks >= _FEWEST_BLOCKS),
+        sum_of_exponents=exponents.sum(axis=1),
+        mean_log_abs_det=determinant,
+        transient=transient,
+        steps=steps,
+        blocks=blocks,
+        algorithm=algorithm,
+        error_reason=None if blocks > 1 else "one block of steps has no scatter to take an error from",
+    )

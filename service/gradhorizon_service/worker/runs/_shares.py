@@ -1,0 +1,40 @@
+"""From which lags a summed gradient comes."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from .._types import Array
+from ._run import Shares
+
+_MOST = 0.95
+
+
+def log_sum(log_terms: Array) -> float:
+    """ln sum exp(x); -inf for nothing but zeros."""
+    peak = float(np.max(log_terms, initial=-np.inf))
+    return peak if peak == -np.inf else peak + float(np.log(np.sum(np.exp(log_terms - peak))))
+
+
+def shares_of(log_norms: Array, lags: Array) -> Shares:
+    """Shares from ln ||G_k|| at every lag k = 0..T-1; `lags` says which of them to report."""
+    whole = log_sum(log_norms)
+    reported = lags[lags < len(log_norms)]
+    most = None
+    if whole > -np.inf:
+        held = np.cumsum(np.exp(log_norms - whole))
+        most = int(np.searchsorted(held, _MOST * held[-1])) + 1
+    return Shares(reported, log_norms[reported], whole, most, True)
+
+
+def shares_of_samples(log_norms: Array, sampled: Array, lags: Array) -> Shares:
+    """The same where ln ||G_k|| is known at sampled lags only: each sample stands for the lags nearest to it."""
+    edges = np.concatenate([[0.0], (sampled[1:] + sampled[:-1] + 1) / 2, [sampled[-1] + 1.0]])
+    weighted = log_norms + np.log(np.diff(edges))
+    whole = log_sum(weighted)
+    most = None
+    if whole > -np.inf:
+        held = np.cumsum(np.exp(weighted - whole))
+        most = int(np.ceil(edges[int(np.searchsorted(held, _MOST * held[-1])) + 1]))
+    reported = lags[lags <= sampled[-1]]
+    return Shares(reported, np.interp(reported, sampled, log_norms), whole, most, False)

@@ -1,0 +1,159 @@
+"""The undriven linear recurrence: everything by powers of one matrix, at any depth.
+
+h_t = W^t h_0 and dL/dh_{T-k} = (W^T)^k g. No step is taken one by one, so that a depth of 1e6 costs some twenty
+squarings; states and gradients live in logarithms and cannot leave float64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+import numpy as np
+
+from .._types import Array
+from ..cells import RnnCell
+from ..horizon import Crossing
+from ..outcome import outcome_of
+from ..parameter_gradients import ScaledArray
+from ..problem import Problem
+from ..products.factors import Repeated
+from ..products.first_crossing import first_crossing
+from ..products.lyapunov import LyapunovSpectrum, exponents_of_repeated
+from ..products.power_norms import log_norms_and_directions_at, log_norms_at
+from ..products.power_singular_values import singular_values_of_repeated
+from ..products.powers import power_sum
+from ..products.singular_values import LogSingularValues
+from ..products.transport_norms import TransportPeak, transport_peak
+from ._run import Shares
+from ._shares import shares_of, shares_of_samples
+
+_ALL_LAGS = 4096
+"""Up to this depth the share of every single lag is computed; beyond, of a grid that fills as many points."""
+
+
+class PowersRun:
+    """A linear cell without drive, with a loss whose gradient does not depend on the state."""
+
+    activation = None
+    parts = None
+
+    def __init__(self, problem: Problem, cell: RnnCell) -> None:
+        self.problem = problem
+        self.matrix = cell.weights
+        self.depth = problem.depth
+        self.outcome = outcome_of(problem.depth, problem.depth)
+        self.warnings: list[str] = []
+        self.algorithms: dict[str, str] = {"gradients": "powers of W by squaring, log-scaled"}
+
+    @cached_property
+    def initial_state(self) -> Array:
+        initial = self.problem.initial_state
+        size = len(self.matrix)
+        return np.zeros((self.problem.batch, size)) if initial is None else initial.build(
+            self.problem.batch, size, self.matrix
+        )
+
+    @cached_property
+    def _start(self) -> tuple[Array, Array]:
+        """ln norm and direction of the state after the burn-in."""
+        return _moved(self.matrix, self.problem.burn_in, self.initial_state)
+
+    @cached_property
+    def cotangent(self) -> Array:
+        return self.problem.loss.gradient(self.initial_state, self.depth).outputs
+
+    def state_log_norms(self, steps: Array) -> Array:
+        log_norm, direction = self._start
+        return log_norm + log_norms_at(self.matrix, direction, steps)
+
+    def final_state(self) -> Array | None:
+        log_norm, direction = self._start
+        growth, final = _moved(self.matrix, self.depth, direction)
+        with np.errstate(over="ignore", invalid="ignore"):
+            state = final * np.exp(np.where(np.isneginf(growth), 0.0, log_norm + growth))[:, None]
+        return state if np.isfinite(state).all() else None
+
+    def final_direction(self) -> Array:
+        return _moved(self.matrix, self.depth, self._start[1])[1]
+
+    def gradient_log_norms(self, lags: Array, part: slice | None = None) -> Array:
+        return self.transported_log_norms(lags)
+
+    def transported_log_norms(self, lags: Array) -> Array:
+        return log_norms_at(self.matrix.T, self.cotangent, lags)
+
+    def crossing(self, nats: float, clipped: bool = False) -> Crossing:
+        alive = np.abs(self.cotangent).max(axis=1) > 0
+        if not alive.any():
+            return Crossing(None, None)
+        found = first_crossing(self.matrix.T, self.cotangent[alive], self.depth, nats)
+        return Crossing(found.decay_step, found.growth_step)
+
+    def parameter_gradients(self, clipped: bool = False) -> Mapping[str, ScaledArray]:
+        log_norm, direction = self._start
+        peak = float(np.max(log_norm, initial=-np.inf))
+        if peak == -np.inf:
+            return {"weights": ScaledArray.of(np.zeros_like(self.matrix))}
+        outer = self.cotangent.T @ (direction * np.exp(log_norm - peak)[:, None])
+        summed = power_sum(self.matrix.T, outer, self.matrix.T, self.depth)
+        if summed.cancellation > np.log(1e8):
+            self.warnings.append(
+                "parameter_gradient: terms of the sum over lags cancel almost completely, so only the leading "
+                f"{max(0, int(16 - summed.cancellation / np.log(10)))} digits of the gradient of weights are reliable"
+            )
+        return {"weights": ScaledArray.of(summed.value.matrix, summed.value.log_scale + peak)}
+
+    def shares(self, lags: Array, clipped: bool = False) -> Shares | None:
+        depth = self.depth
+        every = depth <= _ALL_LAGS
+        sampled = np.arange(depth) if every else _sample(depth)
+        g_norms, g = log_norms_and_directions_at(self.matrix.T, self.cotangent, sampled)
+        start, direction = self._start
+        h_norms, h = log_norms_and_directions_at(self.matrix, direction, depth - 1 - sampled)
+        logs = _gram_log_norms(g_norms, g, start + h_norms, h)
+        if every:
+            return shares_of(logs, lags)
+        return shares_of_samples(logs, sampled, lags)
+
+    @cached_property
+    def _singular_values(self) -> LogSingularValues:
+        return singular_values_of_repeated(self.matrix, self.depth)
+
+    def singular_values(self) -> LogSingularValues:
+        return self._singular_values
+
+    @cached_property
+    def transport_peak(self) -> TransportPeak:
+        return transport_peak(Repeated(self.matrix, self.depth))
+
+    def lyapunov(self, leading: int | None) -> LyapunovSpectrum:
+        return exponents_of_repeated(self.matrix, leading)
+
+
+def _moved(matrix: Array, steps: int, vectors: Array) -> tuple[Array, Array]:
+    """ln norms (B,) and directions (B, N) of W^steps v."""
+    log_norms, directions = log_norms_and_directions_at(matrix, vectors, np.array([steps]))
+    return log_norms[0], directions[0]
+
+
+def _sample(depth: int) -> Array:
+    """Lags dense at both ends, where either the gradient or the state is still in its transient."""
+    quarter = _ALL_LAGS // 4
+    near = np.arange(quarter)
+    middle = np.round(np.linspace(quarter, depth - 1 - quarter, 2 * quarter)).astype(np.int64)
+    return np.unique(np.concatenate([near, middle, depth - 1 - near]))
+
+
+def _gram_log_norms(g_norms: Array, g: Array, h_norms: Array, h: Array) -> Array:
+    """ln ||sum_b g_b h_b^T||_F by lag from directions and log norms, (L,)."""
+    weights = g_norms + h_norms
+    peaks = np.max(weights, axis=1)
+    safe = np.where(np.isneginf(peaks), 0.0, peaks)
+    scaled = g * np.exp(weights - safe[:, None])[:, :, None]
+    if g.shape[1] == 1:
+        squares = np.einsum("lbi,lbi->l", scaled, scaled) * np.einsum("lbi,lbi->l", h, h)
+    else:
+        squares = ((scaled @ scaled.swapaxes(1, 2)) * (h @ h.swapaxes(1, 2))).sum(axis=(1, 2))
+    with np.errstate(divide="ignore"):
+        return np.asarray(safe + 0.5 * np.log(np.maximum(squares, 0.0)))

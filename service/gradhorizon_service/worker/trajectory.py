@@ -1,0 +1,97 @@
+"""The forward loop over time, written once for every cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._types import Array
+from .cells import Cell, Linearisation
+from .errors import CannotRun
+from .history import History
+from .statistics import log_norms
+
+_LARGE = 2.0**32  # far from the edge, so that weights of 1e290 do not overflow the next step
+_SMALL = 2.0**-32
+
+
+@dataclass(frozen=True, eq=False)
+class Trajectory:
+    """States s_0..s_T of a batch, as far as they stayed in float64.
+
+    states: T + 1 arrays (B, N_t), one (T + 1, B, N) array for a recurrent cell; the state itself is
+    exp(log_scales[t, b]) states[t][b]. `steps_asked` is larger than `steps` where the forward state diverged.
+    """
+
+    states: Sequence[Array]
+    log_scales: Array
+    linearisation: Linearisation
+    steps: int
+    steps_asked: int
+
+    def log_norms(self) -> Array:
+        """ln of the norm of every state, (T + 1, B)."""
+        return np.stack([log_norms(state) for state in self.states]) + self.log_scales
+
+    def final_state(self) -> Array | None:
+        """s_T, (B, N); None where it is not a float64."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            state = self.states[-1] * np.exp(self.log_scales[-1])[:, None]
+        return np.asarray(state) if np.isfinite(state).all() else None
+
+
+def run_forward(
+    cell: Cell, initial: Array, inputs: Array | None, steps: int, *, burn_in: int = 0, rescale: bool = False
+) -> Trajectory:
+    """Advance `burn_in` steps that are not kept and `steps` that are.
+
+    initial (B, N), inputs (burn_in + steps, B, D) or None. With `rescale` (for undriven-linear cells, whose Jacobians
+    do not depend on the state) states carry powers of two as a scale of their own and never leave float64. Raises
+    CannotRun where the burn-in alone leaves it.
+    """
+    batch = len(initial)
+    drive = cell.drive(inputs, burn_in + steps, batch)
+    driven = drive is not None and bool(np.any(drive))
+    state, log_scale = initial, np.zeros(batch)
+    states, preactivations = History(steps + 1, cell.recurrent), History(steps, cell.recurrent)
+    log_scales = np.zeros((steps + 1, batch))
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        if rescale:
+            state, log_scale = _rescaled(state, log_scale, upwards=not driven)
+        for step in range(-burn_in, steps):
+            pushed = None if drive is None else drive[step + burn_in]
+            if pushed is not None and log_scale.any():
+                pushed = pushed * np.exp(-log_scale)[:, None]
+            if step >= 0:
+                states.append(state)
+                log_scales[step] = log_scale
+            state, preactivation = cell.advance(max(step, 0), state, pushed)
+            if step >= 0:
+                preactivations.append(preactivation)
+            if rescale:
+                state, log_scale = _rescaled(state, log_scale, upwards=not driven)
+    states.append(state)
+    log_scales[steps] = log_scale
+    done = states.count_finite() - 1
+    if done < 0:
+        raise CannotRun(
+            "burn_in",
+            f"the forward state left float64 within the burn-in of {burn_in} steps: shorten it, or rescale the weights",
+        )
+    kept = states.values(done + 1)
+    linearisation = cell.linearise(kept, preactivations.values(done))
+    return Trajectory(kept, log_scales[: done + 1], linearisation, done, steps)
+
+
+def _rescaled(state: Array, log_scale: Array, upwards: bool) -> tuple[Array, Array]:
+    """Move a power of two from states that grew large (or small, where nothing is added to them) into the scale."""
+    size = np.abs(state).max(axis=1)
+    moving = size > _LARGE
+    if upwards:
+        moving |= (size < _SMALL) & (size > 0)
+    if not moving.any():
+        return state, log_scale
+    exponents = np.where(moving, np.frexp(size)[1], 0)
+    return np.ldexp(state, -exponents[:, None]), log_scale + exponents * np.log(2.0)

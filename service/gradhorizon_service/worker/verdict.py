@@ -1,0 +1,191 @@
+"""What happens to gradients over the whole depth: one word, one sentence, and the numbers behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ._types import Array
+from .horizon import LN10, Horizon, median_change
+from .runs import Run
+from .statistics import median
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One number behind the verdict; value None means exactly zero, as a logarithm minus infinity."""
+
+    quantity: str
+    value: float | None
+    threshold: float
+    says: str
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """The contract's verdict; `given_cotangent` judges the gradient of the request's own loss."""
+
+    status: str
+    summary: str
+    evidence: list[Evidence]
+    directions_vanish: bool
+    given_cotangent: str
+    status_of_completed_steps: str | None
+
+
+@dataclass(frozen=True)
+class Transport:
+    """Decades over the depth: largest and median singular value of the transport, and its peak on the way."""
+
+    largest: float
+    middle: float
+    peak: float
+    peak_lag: int
+
+
+def judge(run: Run, horizon: Horizon, exact: bool) -> Verdict:
+    """Judge a run; `exact` says that the singular values were computed for the report anyway."""
+    tolerance = run.problem.tolerance_decades
+    transport = _transport(run, tolerance, exact)
+    status = _status(transport, tolerance)
+    completed = None
+    if run.outcome.kind == "diverged":
+        status, completed = "diverged", status
+    return Verdict(
+        status,
+        _summary(status, completed, transport, run, horizon),
+        _evidence(transport, tolerance),
+        bool(transport.middle <= -tolerance),
+        _given(run, tolerance),
+        completed,
+    )
+
+
+def _transport(run: Run, tolerance: float, exact: bool) -> Transport:
+    values = run.singular_values().log_values if exact else _cheap_singular_values(run, tolerance)
+    logs = median(values, axis=0) / LN10
+    peak = run.transport_peak
+    middle_sequence = int(np.argsort(peak.log_peak)[len(peak.log_peak) // 2])
+    return Transport(
+        float(logs[0]),
+        float(median(logs)),
+        float(median(peak.log_peak)) / LN10,
+        int(peak.peak_lag[middle_sequence]),
+    )
+
+
+def _cheap_singular_values(run: Run, tolerance: float) -> Array:
+    """One product settles the verdict unless the median lies below what the product resolves, undecided.
+
+    Values under the floor are rounding error; where the floor itself lies below -tolerance they are vanishing all
+    the same. A largest value far down may be the rounding error of an exact zero, and is computed accurately.
+    """
+    logs, floor = run.transport_peak.log_singular_values, run.transport_peak.log_floor
+    unresolved = np.median(logs, axis=1) < floor
+    undecided = unresolved & (floor > -tolerance * LN10)
+    doubtful = logs[:, 0] < -tolerance * LN10
+    if undecided.any() or doubtful.any():
+        return run.singular_values().log_values
+    return logs
+
+
+def _status(transport: Transport, tolerance: float) -> str:
+    if transport.largest == -np.inf:
+        return "dead"
+    if transport.largest >= tolerance:
+        return "exploding"
+    if transport.peak >= tolerance:
+        return "transient"
+    return "vanishing" if transport.largest <= -tolerance else "stable"
+
+
+def _given(run: Run, tolerance: float) -> str:
+    """The same judgement for the gradient of the given loss: its change at the end, and its peak on the way."""
+    changes = median_change(run.transported_log_norms(_probe(run.depth))) / LN10
+    if np.isnan(changes[0]):
+        return "dead"
+    end, peak = float(changes[-1]), float(np.max(changes))
+    return _status(Transport(end, end, peak, 0), tolerance)
+
+
+def _probe(depth: int) -> Array:
+    """Lags at which the given gradient is looked at: all of them up to 4096, then ever sparser."""
+    if depth <= 4096:
+        return np.arange(depth + 1)
+    far = np.round(np.geomspace(2048, depth, 2048)).astype(np.int64)
+    return np.unique(np.concatenate([np.arange(2048), far]))
+
+
+def _evidence(transport: Transport, tolerance: float) -> list[Evidence]:
+    return [
+        Evidence(
+            "log10_largest_singular_value",
+            _finite(transport.largest),
+            tolerance,
+            "largest change of any direction over the whole depth, in decades; exploding at or above the threshold, "
+            "vanishing at or below its negative",
+        ),
+        Evidence(
+            "log10_peak_transport_norm",
+            _finite(transport.peak),
+            tolerance,
+            f"largest norm of a partial transport, reached at lag {transport.peak_lag}; at or above the threshold "
+            "without an exploding end the gradient is transient",
+        ),
+        Evidence(
+            "log10_median_singular_value",
+            _finite(transport.middle),
+            -tolerance,
+            "the middle direction; at or below the threshold most directions are lost",
+        ),
+    ]
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _summary(status: str, completed: str | None, transport: Transport, run: Run, horizon: Horizon) -> str:
+    lead = {
+        "dead": f"Dead: no gradient at all crosses {run.depth} steps; the transport is exactly zero.",
+        "exploding": (
+            f"Exploding: over {run.depth} steps the gradient grows by up to {_power(transport.largest)} "
+            "along the worst direction."
+        ),
+        "transient": (
+            f"Transient: the gradient first grows by up to {_power(transport.peak)} (at lag {transport.peak_lag}) "
+            f"and ends at {_power(transport.largest)} after {run.depth} steps."
+        ),
+        "vanishing": (
+            f"Vanishing: over {run.depth} steps every direction shrinks to at most {_power(transport.largest)} "
+            "of its size."
+        ),
+        "stable": (
+            f"Stable: over {run.depth} steps the best direction ends at {_power(transport.largest)} of its size."
+        ),
+    }
+    if status == "diverged":
+        head = f"Diverged: the forward state left float64 after {run.depth} of {run.problem.depth} steps; up to there: "
+        return head + lead[completed or "stable"]
+    tail = [lead[status]]
+    if status in ("exploding", "transient", "stable") and transport.middle <= -run.problem.tolerance_decades:
+        tail.append("Most directions vanish all the same.")
+    tail.append(_horizon_sentence(horizon))
+    return " ".join(tail)
+
+
+def _power(decades: float) -> str:
+    if not np.isfinite(decades):
+        return "zero"
+    return f"10^{decades:.1f}" if abs(decades) >= 3 else f"{10**decades:.3g}"
+
+
+def _horizon_sentence(horizon: Horizon) -> str:
+    if horizon.steps is not None:
+        moved = "falls below" if horizon.direction == "decay" else "exceeds"
+        level = horizon.level if horizon.direction == "decay" else 1.0 / horizon.level
+        return f"The given gradient {moved} {level:g} of its size {horizon.steps} steps back."
+    if horizon.censored:
+        return f"The given gradient stays within a factor of {1 / horizon.level:g} all the way back."
+    return "The given gradient is exactly zero from the start."
