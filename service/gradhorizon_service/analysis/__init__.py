@@ -1,0 +1,1 @@
+"""Request to worker to report: the one place where wire types and mathematics meet."""

@@ -1,0 +1,50 @@
+"""One spelling for every request that means the same, so that the same question has the same id."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import Any
+
+import numpy as np
+import orjson
+from pydantic import BaseModel
+
+
+def request_id(request: BaseModel) -> str:
+    """SHA-256 of the filled request, arrays replaced by dtype, shape and content hash."""
+    text = orjson.dumps(_canonical(request), option=orjson.OPT_SORT_KEYS)
+    return "sha256:" + sha256(text).hexdigest()
+
+
+def arrays_sha256(request: BaseModel) -> str:
+    """SHA-256 (hex) over the content of all arrays of a request, in the order of its fields."""
+    digest = sha256()
+    for array in _arrays(request):
+        digest.update(_content(array).encode())
+    return digest.hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        return {"dtype": str(value.dtype), "shape": list(value.shape), "sha256": _content(value)}
+    if isinstance(value, BaseModel):
+        return {name: _canonical(getattr(value, name)) for name in type(value).model_fields}
+    if isinstance(value, (list, tuple)):
+        return [_canonical(item) for item in value]
+    return value
+
+
+def _arrays(value: Any) -> Iterator[np.ndarray[Any, Any]]:
+    if isinstance(value, np.ndarray):
+        yield value
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _arrays(getattr(value, name))
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _arrays(item)
+
+
+def _content(array: np.ndarray[Any, Any]) -> str:
+    return sha256(np.ascontiguousarray(array).data).hexdigest()

@@ -1,0 +1,152 @@
+"""What a diagnosis will cost, before it is run: seconds and bytes from sizes, calibrated on this machine.
+
+An estimate, good to a factor of a few: it decides between answering at once, in a worker process, or not at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from time import perf_counter
+
+import numpy as np
+
+from gradhorizon_service.worker.problem import Problem
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds per floating-point operation of a matrix product, and per NumPy call on small arrays."""
+
+    per_flop: float = 5e-11
+    per_call: float = 1.5e-6
+
+    @classmethod
+    def measure(cls) -> Costs:
+        """Time matrix products of 256 x 256 and calls on small arrays; about 50 ms."""
+        matrix = np.random.default_rng(0).standard_normal((256, 256))
+        small = np.ones(8)
+        product = _best(lambda: matrix @ matrix, 8)
+        call = _best(lambda: [small * small for _ in range(100)], 20) / 100
+        return cls(per_flop=product / (2 * 256**3), per_call=2.5 * call)
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a cost depends on: steps T, state N, sequences B, and how many of them have Jacobians of their own."""
+
+    steps: int
+    size: int
+    batch: int
+    own_jacobians: int
+    stepped: bool
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds in all and by diagnostic, and bytes at the peak."""
+
+    seconds: float
+    by_diagnostic: Mapping[str, float]
+    memory_bytes: float
+
+    @property
+    def dearest(self) -> str:
+        """The diagnostic that costs most."""
+        return max(self.by_diagnostic, key=lambda name: self.by_diagnostic[name])
+
+
+def _best(function: Callable[[], object], repeats: int) -> float:
+    times = []
+    for _ in range(repeats):
+        start = perf_counter()
+        function()
+        times.append(perf_counter() - start)
+    return min(times)
+
+
+def sizes_of(problem: Problem, size: int, driven: bool) -> Sizes:
+    """Sizes of a problem whose largest state has `size` entries; `driven`: inputs or biases push the state."""
+    cell = problem.network.cell
+    plain_loss = not problem.loss.needs_states and not problem.every_step and problem.truncate is None
+    stepped = cell != "linear" or driven or not plain_loss
+    activated = problem.network.parameters.get("activation", "identity") != "identity"
+    own = problem.batch if activated and cell in ("rnn", "feedforward") else 1
+    return Sizes(problem.depth + problem.burn_in, size, problem.batch, own, stepped)
+
+
+def estimate(problem: Problem, sizes: Sizes, costs: Costs) -> Estimate:
+    """Add up the parts; the verdict needs one product of Jacobians whatever is asked for."""
+    parts = {name: _COSTS[name](sizes, costs) for name in problem.diagnostics}
+    window = 1 if problem.truncate is None else min(problem.truncate + 1, problem.depth)
+    parts["run"] = _run(sizes, costs, window) + _product(sizes, costs)
+    return Estimate(sum(parts.values()), parts, _memory(sizes, window))
+
+
+def _run(sizes: Sizes, costs: Costs, window: int) -> float:
+    """Forward and backward vector products, or squarings where the recurrence is linear and undriven."""
+    vectors = 2.0 * sizes.size**2 * sizes.batch
+    if sizes.stepped:
+        return sizes.steps * ((1 + window) * vectors * costs.per_flop + 14 * costs.per_call)
+    return _squarings(sizes) * (2.0 * sizes.size**3 + 512 * sizes.size**2) * costs.per_flop + 400 * costs.per_call
+
+
+def _product(sizes: Sizes, costs: Costs) -> float:
+    """The partial products behind the verdict."""
+    if sizes.stepped:
+        return sizes.steps * (sizes.own_jacobians * 3.0 * sizes.size**3 * costs.per_flop + 8 * costs.per_call)
+    return 3 * _squarings(sizes) * 2.0 * sizes.size**3 * costs.per_flop + 20.0 * sizes.size**3 * costs.per_flop
+
+
+def _squarings(sizes: Sizes) -> float:
+    return float(np.log2(max(sizes.steps, 2)))
+
+
+def _matrix(sizes: Sizes, costs: Costs) -> float:
+    """Eigenvalues, norms, numerical radius: some hundred matrix products' worth."""
+    return 300.0 * sizes.size**3 * costs.per_flop + 500 * costs.per_call
+
+
+def _singular_values(sizes: Sizes, costs: Costs) -> float:
+    """Two QR sweeps and a Jacobi iteration, about 25 products a step; by squaring, about 300 in all."""
+    if sizes.stepped:
+        work = sizes.steps * 25.0 * sizes.size**3 * sizes.own_jacobians
+        return work * costs.per_flop + sizes.steps * 30 * costs.per_call
+    return 1000.0 * sizes.size**3 * costs.per_flop + 3000 * costs.per_call
+
+
+def _lyapunov(sizes: Sizes, costs: Costs) -> float:
+    if sizes.stepped:
+        work = sizes.steps * 8.0 * sizes.size**3 * sizes.own_jacobians
+        return work * costs.per_flop + sizes.steps * 15 * costs.per_call * max(1, sizes.own_jacobians // 4)
+    return _matrix(sizes, costs)
+
+
+def _parameter_gradient(sizes: Sizes, costs: Costs) -> float:
+    if sizes.stepped:
+        return sizes.steps * (sizes.batch * (2.0 * sizes.size + sizes.batch) * sizes.size * costs.per_flop)
+    return 8 * _squarings(sizes) * 2.0 * sizes.size**3 * costs.per_flop
+
+
+def _series(sizes: Sizes, costs: Costs) -> float:
+    return sizes.steps * costs.per_call if sizes.stepped else 50 * costs.per_call
+
+
+_COSTS: Mapping[str, Callable[[Sizes, Costs], float]] = {
+    "spectrum": _matrix,
+    "modes": _matrix,
+    "nonnormality": _matrix,
+    "state_norms": _series,
+    "gradient_norms": _series,
+    "parameter_gradient": _parameter_gradient,
+    "singular_values": _singular_values,
+    "lyapunov": _lyapunov,
+    "clipping": _parameter_gradient,
+}
+
+
+def _memory(sizes: Sizes, window: int) -> float:
+    matrices = 40.0 * sizes.size**2 * max(1, sizes.own_jacobians)
+    if not sizes.stepped:
+        return 8.0 * (2 * matrices + 8192.0 * sizes.size)
+    return 8.0 * (matrices + sizes.steps * sizes.batch * sizes.size * 8.0 + window * sizes.batch * sizes.size * 4.0)

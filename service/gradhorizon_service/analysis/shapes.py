@@ -1,0 +1,108 @@
+"""Shapes of a network, checked once before anything is built: one function a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gradhorizon.schemas.networks import FeedforwardNetwork, JacobiansNetwork, LinearNetwork, RnnNetwork
+from gradhorizon.schemas.sources import Source
+
+from .errors import InvalidShape
+from .sources import shape_of
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """What other fields must fit: entries of s_0 and of h_T, inputs a step, the depth where the network fixes it.
+
+    `largest` is the longest side of any matrix, `layers` the number of matrices.
+    """
+
+    state_size: int
+    output_size: int
+    input_width: int | None
+    depth: int | None
+    largest: int
+    biased: bool
+
+
+def network_shape(network: Any) -> NetworkShape:
+    """Check a network's own shapes. Raises InvalidShape naming the field."""
+    return _SHAPES[network.cell](network)
+
+
+def _recurrent(network: LinearNetwork | RnnNetwork) -> NetworkShape:
+    rows, columns = shape_of(network.weights)
+    if rows != columns:
+        raise InvalidShape("$.network.weights", f"must be square (N, N); it is ({rows}, {columns})")
+    width = None
+    if network.input_weights is not None:
+        found, width = shape_of(network.input_weights)
+        if found != rows:
+            raise InvalidShape(
+                "$.network.input_weights", f"must be ({rows}, D) to fit weights; it is ({found}, {width})"
+            )
+    biases = [name for name in ("bias", "input_bias", "recurrent_bias") if getattr(network, name) is not None]
+    for name in biases:
+        _check_vector(f"$.network.{name}", getattr(network, name), rows)
+    return NetworkShape(rows, rows, width, None, max(rows, width or 0), bool(biases))
+
+
+def _check_vector(path: str, values: Any, length: int) -> None:
+    if values.ndim and len(values) != length:
+        raise InvalidShape(path, f"must have {length} entries, or be one number; it has {len(values)}")
+
+
+def _feedforward(network: FeedforwardNetwork) -> NetworkShape:
+    if not isinstance(network.layers, list):
+        return _drawn_layers(network, network.layers)
+    shapes = [shape_of(source) for source in network.layers]
+    for layer, ((rows, _), (_, columns)) in enumerate(zip(shapes, shapes[1:], strict=False), start=1):
+        if rows != columns:
+            raise InvalidShape(
+                f"$.network.layers[{layer}]",
+                f"must have {rows} columns, as many as layer {layer - 1} has rows; it has {columns}",
+            )
+    _check_biases(network, [rows for rows, _ in shapes])
+    largest = max(max(shape) for shape in shapes)
+    return NetworkShape(shapes[0][1], shapes[-1][0], None, len(shapes), largest, network.biases is not None)
+
+
+def _drawn_layers(network: FeedforwardNetwork, source: Source) -> NetworkShape:
+    if source.source == "matrix":
+        raise InvalidShape(
+            "$.network.layers",
+            "a single source is drawn afresh for each layer, so it must be random; list given matrices one a layer",
+        )
+    rows, columns = shape_of(source)
+    if rows != columns:
+        raise InvalidShape("$.network.layers", f"must be square to be stacked; it is ({rows}, {columns})")
+    if network.biases is not None:
+        raise InvalidShape("$.network.biases", "belong to a list of layers, one bias a layer")
+    return NetworkShape(rows, rows, None, None, rows, False)
+
+
+def _check_biases(network: FeedforwardNetwork, sizes: list[int]) -> None:
+    if network.biases is None:
+        return
+    if len(network.biases) != len(sizes):
+        raise InvalidShape("$.network.biases", f"must be {len(sizes)}, one a layer; they are {len(network.biases)}")
+    for layer, (bias, size) in enumerate(zip(network.biases, sizes, strict=True)):
+        _check_vector(f"$.network.biases[{layer}]", bias, size)
+
+
+def _jacobians(network: JacobiansNetwork) -> NetworkShape:
+    steps, rows, columns = network.values.shape
+    if rows != columns:
+        raise InvalidShape("$.network.values", f"must be (T, N, N); it is ({steps}, {rows}, {columns})")
+    return NetworkShape(rows, rows, None, steps, rows, False)
+
+
+_SHAPES: Mapping[str, Callable[[Any], NetworkShape]] = {
+    "linear": _recurrent,
+    "rnn": _recurrent,
+    "feedforward": _feedforward,
+    "jacobians": _jacobians,
+}

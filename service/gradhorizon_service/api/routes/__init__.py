@@ -1,0 +1,9 @@
+"""The addresses of the service, one noun a file."""
+
+from fastapi import APIRouter
+
+from . import catalog, diagnoses, health, spectra
+
+ROUTERS: tuple[APIRouter, ...] = (diagnoses.router, spectra.router, catalog.router, health.router)
+
+__all__ = ["ROUTERS"]

@@ -1,0 +1,33 @@
+"""What a worker process can be asked to do, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from time import perf_counter
+from typing import Any
+
+from gradhorizon_service.formats.strict_json import read_json
+from gradhorizon_service.worker.entry import FUNCTIONS as COMPUTATIONS
+
+
+def _timed(function: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, float]]:
+    """Return the seconds beside the result: here, because a report says how long it took to compute, not to wait."""
+
+    def run(problem: Any) -> tuple[Any, float]:
+        started = perf_counter()
+        result = function(problem)
+        return result, perf_counter() - started
+
+    return run
+
+
+def _read_json(pieces: Iterable[memoryview]) -> Any:
+    return read_json(b"".join(pieces))
+
+
+FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    **{name: _timed(function) for name, function in COMPUTATIONS.items()},
+    "read_json": _read_json,
+}
+TABLE = f"{__name__}:FUNCTIONS"
+"""What a pool is told, so that its processes find the functions."""

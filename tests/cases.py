@@ -1,0 +1,271 @@
+"""The tables that property tests run over: a cell, an activation or a loss is tested by being listed here.
+
+Everything is small, seeded and spelled out, so that a failing case can be rebuilt by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from gradhorizon_service.worker.block_diagonal import BlockDiagonal
+from gradhorizon_service.worker.drives import GaussianInputs, GaussianState
+from gradhorizon_service.worker.losses import CotangentLoss, CrossEntropyLoss, Loss, SquaredErrorLoss
+from gradhorizon_service.worker.problem import NetworkSpec, Problem
+from gradhorizon_service.worker.sources import MatrixSource
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+DEPTH = 6
+BATCH = 3
+SIZE = 4
+WIDTH = 2
+
+
+# -- activations ---------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ActivationCase:
+    """An activation by its name in a request, with parameters away from their defaults where it has any."""
+
+    name: str
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    is_kinked: bool = False
+
+
+ACTIVATIONS: Mapping[str, ActivationCase] = {
+    "identity": ActivationCase("identity"),
+    "tanh": ActivationCase("tanh"),
+    "sigmoid": ActivationCase("sigmoid"),
+    "relu": ActivationCase("relu", is_kinked=True),
+    "leaky_relu": ActivationCase("leaky_relu", is_kinked=True),
+    "leaky_relu 0.3": ActivationCase("leaky_relu", {"negative_slope": 0.3}, is_kinked=True),
+    "hard_tanh": ActivationCase("hard_tanh", is_kinked=True),
+    "softplus": ActivationCase("softplus"),
+    "softplus beta 2": ActivationCase("softplus", {"beta": 2.0}),
+    "softsign": ActivationCase("softsign"),
+    "elu": ActivationCase("elu"),
+    "elu alpha 1.7": ActivationCase("elu", {"alpha": 1.7}, is_kinked=True),
+    "selu": ActivationCase("selu", is_kinked=True),
+    "silu": ActivationCase("silu"),
+    "gelu": ActivationCase("gelu"),
+    "erf": ActivationCase("erf"),
+    "sin": ActivationCase("sin"),
+}
+
+
+# -- cells ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class CellCase:
+    """A network: its cell's name, its parameters as plain arrays by their names in a request, and its sizes.
+
+    `layers` and `biases` of a feed-forward network are lists of arrays. `width` is the number of inputs a step, None
+    for an undriven network; `size` counts the entries of s_0, `outputs` those of h_T.
+    """
+
+    cell: str
+    parameters: Mapping[str, Any]
+    depth: int = DEPTH
+    width: int | None = None
+    size: int = SIZE
+    outputs: int = SIZE
+
+    def network(self, **changed: Any) -> NetworkSpec:
+        """The network, with some parameters replaced."""
+        return NetworkSpec(self.cell, {k: as_source(k, v) for k, v in {**self.parameters, **changed}.items()})
+
+
+_MATRICES = ("weights", "input_weights")
+
+
+def as_source(name: str, value: Any) -> Any:
+    """A parameter as the analysis hands it over: matrices are sources."""
+    if name == "layers":
+        return [MatrixSource(matrix) for matrix in value]
+    return MatrixSource(value) if name in _MATRICES and isinstance(value, np.ndarray) else value
+
+
+def _entries(seed: int, *shape: int, scale: float = 1.0) -> Array:
+    return scale * np.random.default_rng(seed).standard_normal(shape)
+
+
+def _matrix(seed: int, size: int = SIZE) -> Array:
+    """Gaussian, spectral radius about one."""
+    return _entries(seed, size, size, scale=size**-0.5)
+
+
+def _rnn(activation: ActivationCase, **more: Any) -> CellCase:
+    parameters = {
+        "weights": _matrix(1),
+        "input_weights": _entries(2, SIZE, WIDTH),
+        "bias": _entries(3, SIZE, scale=0.5),
+        "activation": activation.name,
+        **activation.parameters,
+    }
+    return CellCase("rnn", {**parameters, **more}, width=WIDTH)
+
+
+def _feedforward(
+    activation: ActivationCase, widths: tuple[int, ...], *, residual: bool, biased: bool
+) -> CellCase:
+    shapes = list(zip(widths[1:], widths, strict=False))
+    parameters: dict[str, Any] = {
+        "layers": [_entries(10 + t, *shape, scale=shape[1] ** -0.5) for t, shape in enumerate(shapes)],
+        "activation": activation.name,
+        "residual": residual,
+        **activation.parameters,
+    }
+    if biased:
+        parameters["biases"] = [_entries(30 + t, rows, scale=0.5) for t, (rows, _) in enumerate(shapes)]
+    return CellCase("feedforward", parameters, depth=len(shapes), size=widths[0], outputs=widths[-1])
+
+
+_SPECTRUM = BlockDiagonal(np.array([0.9, 0.6 + 0.7j, -1.1]))
+_DRIVE = {"input_weights": _entries(2, SIZE, WIDTH), "bias": _entries(3, SIZE, scale=0.5)}
+_PAIR = {"input_bias": _entries(4, SIZE), "recurrent_bias": _entries(5, SIZE)}
+_TANH = ACTIVATIONS["tanh"]
+
+CELLS: Mapping[str, CellCase] = {
+    "linear": CellCase("linear", {"weights": _matrix(1)}),
+    "linear driven": CellCase("linear", {"weights": _matrix(1), **_DRIVE}, width=WIDTH),
+    "linear diagonal": CellCase("linear", {"weights": _SPECTRUM}),
+    "linear diagonal driven": CellCase("linear", {"weights": _SPECTRUM, **_DRIVE}, width=WIDTH),
+    "linear diagonal biased": CellCase("linear", {"weights": _SPECTRUM, "bias": np.array(0.3)}),
+    "rnn undriven": CellCase("rnn", {"weights": _matrix(1)}),
+    "rnn pair of biases": CellCase(
+        "rnn", {"weights": _matrix(1), "input_weights": _entries(2, SIZE, WIDTH), **_PAIR}, width=WIDTH
+    ),
+    "feedforward residual": _feedforward(_TANH, (4, 4, 3, 3, 4), residual=True, biased=False),
+    "jacobians": CellCase("jacobians", {"values": _entries(6, DEPTH, SIZE, SIZE, scale=0.5)}),
+    **{f"rnn {name}": _rnn(activation) for name, activation in ACTIVATIONS.items()},
+    **{
+        f"feedforward {name}": _feedforward(activation, (3, 5, 2, 4, 4), residual=False, biased=True)
+        for name, activation in ACTIVATIONS.items()
+    },
+}
+
+SATURATED: Mapping[str, CellCase] = {
+    name: _rnn(
+        ACTIVATIONS[name], weights=3.0 * _matrix(1), input_weights=_entries(2, SIZE, WIDTH, scale=12.0)
+    )
+    for name in ("tanh", "sigmoid", "softplus", "softsign", "elu", "silu", "gelu", "erf")
+}
+"""Pre-activations up to about 30, where 1 - tanh(a)^2 has not one digit left."""
+
+
+# -- losses --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class LossCase:
+    """A loss, from the number of outputs, the batch and the depth; `needs_states` says that only networks with states
+    have it.
+    """
+
+    build: Callable[[int, int, int], Loss]
+    every_step: bool = False
+    needs_states: bool = True
+
+
+def _cotangent(outputs: int, batch: int, depth: int) -> Loss:
+    return CotangentLoss(_entries(40, batch, outputs))
+
+
+def _cross_entropy(outputs: int, batch: int, depth: int) -> Loss:
+    targets = np.random.default_rng(41).integers(0, 3, batch)
+    return CrossEntropyLoss(_entries(42, 3, outputs), _entries(43, 3), targets)
+
+
+def _cross_entropy_by_step(outputs: int, batch: int, depth: int) -> Loss:
+    targets = np.random.default_rng(41).integers(0, 3, (batch, depth))
+    return CrossEntropyLoss(_entries(42, 3, outputs), None, targets)
+
+
+def _mean_squared_error(outputs: int, batch: int, depth: int) -> Loss:
+    return SquaredErrorLoss(_entries(44, batch, outputs), None, None, "mean")
+
+
+def _half_sum_readout(outputs: int, batch: int, depth: int) -> Loss:
+    return SquaredErrorLoss(_entries(45, 2), _entries(46, 2, outputs), _entries(47, 2), "half_sum")
+
+
+def _squared_error_by_step(outputs: int, batch: int, depth: int) -> Loss:
+    return SquaredErrorLoss(_entries(48, batch, depth, 2), _entries(46, 2, outputs), None, "mean")
+
+
+LOSSES: Mapping[str, LossCase] = {
+    "cotangent": LossCase(_cotangent, needs_states=False),
+    "cotangent at every step": LossCase(_cotangent, every_step=True, needs_states=False),
+    "cross_entropy": LossCase(_cross_entropy),
+    "cross_entropy at every step": LossCase(_cross_entropy_by_step, every_step=True),
+    "squared_error mean": LossCase(_mean_squared_error),
+    "squared_error half_sum": LossCase(_half_sum_readout),
+    "squared_error half_sum at every step": LossCase(_half_sum_readout, every_step=True),
+    "squared_error mean at every step": LossCase(_squared_error_by_step, every_step=True),
+}
+
+
+def pairs() -> Mapping[str, tuple[CellCase, LossCase]]:
+    """Every cell with every loss it can have."""
+    return {
+        f"{cell_name} / {loss_name}": (cell, loss)
+        for cell_name, cell in CELLS.items()
+        for loss_name, loss in LOSSES.items()
+        if not (cell.cell == "jacobians" and loss.needs_states)
+        and not (cell.cell == "feedforward" and loss.every_step)
+    }
+
+
+# -- problems ------------------------------------------------------------------------------------------------------
+
+
+def problem(network: NetworkSpec, depth: int, **changed: Any) -> Problem:
+    """One sequence from a zero state, a cotangent of ones and no diagnostics, but for what is named."""
+    defaults: dict[str, Any] = {
+        "network": network,
+        "depth": depth,
+        "burn_in": 0,
+        "inputs": None,
+        "initial_state": None,
+        "batch": 1,
+        "loss": CotangentLoss(np.array(1.0)),
+        "every_step": False,
+        "truncate": None,
+        "clipping": None,
+        "dtype": "float64",
+        "diagnostics": (),
+        "leading": None,
+        "include": frozenset(),
+        "horizon_level": 0.001,
+        "tolerance_decades": 3.0,
+        "max_points": 256,
+        "lags": None,
+    }
+    assert set(changed) <= set(defaults)
+    return Problem(**{**defaults, **changed})
+
+
+def problem_of(cell: CellCase, loss: LossCase = LOSSES["cotangent"], **changed: Any) -> Problem:
+    """The problem of a cell with a loss: Gaussian inputs where it has any, and a Gaussian initial state."""
+    inputs = None if cell.width is None else GaussianInputs(1.0, BATCH, cell.width, seed=7)
+    built = problem(
+        cell.network(),
+        cell.depth,
+        inputs=inputs,
+        initial_state=None if cell.cell == "jacobians" else GaussianState(1.0, seed=8),
+        batch=BATCH,
+        loss=loss.build(cell.outputs, BATCH, cell.depth),
+        every_step=loss.every_step,
+    )
+    return replace(built, **changed)
+
+
+def linear(weights: Array, depth: int, **changed: Any) -> Problem:
+    """An undriven linear recurrence."""
+    return problem(CellCase("linear", {"weights": weights}).network(), depth, **changed)

@@ -1,0 +1,128 @@
+"""Reports for people: the same facts on a terminal and in a notebook."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gradhorizon import Client, Diagnosis, Spectrum
+from gradhorizon._summaries import ROWS, _bars, _complex, _spread
+
+
+class Balance(HTMLParser):
+    """Collects tags that are opened and not closed, and all text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: Any) -> None:
+        self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+@pytest.fixture(scope="module")
+def full(here: Client) -> Diagnosis:
+    """A report with every diagnostic a linear recurrence has."""
+    return here.diagnose(
+        network={"cell": "linear", "weights": [[0.5, 1.0], [0.0, -0.4]]},
+        depth=60,
+        clipping={"kind": "norm", "threshold": 1e-3},
+    )
+
+
+@pytest.fixture(scope="module")
+def matrix(here: Client) -> Spectrum:
+    return here.spectrum([[0.0, 2.0], [-0.5, 0.0]])
+
+
+def test_printed_diagnosis_says_verdict_horizon_and_every_diagnostic(full: Diagnosis) -> None:
+    printed = str(full)
+    assert printed.startswith("vanishing  ")
+    for title in (
+        "Verdict",
+        "Gradient by lag",
+        "Singular values",
+        "Gradient of each parameter",
+        "Clipping",
+        "State, log10",
+        "Lyapunov exponents",
+        "Modes",
+        "The recurrent matrix",
+    ):
+        assert title in printed
+    assert f"{full.horizon.steps} steps, then the gradient has decayed by a factor 1000" in printed
+
+
+def test_lines_fit_the_width(full: Diagnosis, matrix: Spectrum) -> None:
+    assert max(map(len, str(full).splitlines())) <= 100
+    assert max(map(len, str(matrix).splitlines())) <= 100
+
+
+def test_printed_spectrum_says_radius_and_eigenvalues(matrix: Spectrum) -> None:
+    """The characteristic polynomial is x^2 + 1."""
+    printed = str(matrix)
+    assert printed.startswith("2 x 2")
+    assert "0 + 1i" in printed
+
+
+def test_notebooks_get_balanced_html_with_the_same_facts(full: Diagnosis, matrix: Spectrum) -> None:
+    for report in (full, matrix):
+        page = Balance()
+        page.feed(report._repr_html_())
+        assert not page.open
+        text = " ".join(page.text)
+        assert report.provenance.engine_version in text
+    assert "vanishing" in full._repr_html_()
+
+
+def test_text_of_a_report_cannot_become_markup(diagnosis_document: dict[str, Any]) -> None:
+    report = Diagnosis.model_validate_json(json.dumps(diagnosis_document))
+    assert "&lt;v&gt;" in report._repr_html_()
+    assert "[0]" in str(report.model_copy(update={"assumptions": ["seed [0]"]}))
+
+
+def test_exact_zeros_are_called_zero(diagnosis_document: dict[str, Any]) -> None:
+    report = Diagnosis.model_validate_json(json.dumps(diagnosis_document))
+    assert "inf" not in str(report)
+    assert "zero" in str(report)
+
+
+def test_repr_is_one_line(full: Diagnosis, matrix: Spectrum) -> None:
+    assert repr(full) == f"<Diagnosis: vanishing, horizon {full.horizon.steps}>"
+    assert repr(matrix) == "<Spectrum: 2 x 2, radius 1>"
+
+
+def test_json_of_a_report_reads_back_as_itself(full: Diagnosis, matrix: Spectrum) -> None:
+    assert Diagnosis.model_validate_json(full.to_json()).to_json() == full.to_json()
+    assert Spectrum.model_validate_json(matrix.to_json()).to_json() == matrix.to_json()
+
+
+@pytest.mark.parametrize("count", [1, 2, 5, 100, 4096])
+def test_shown_lags_are_few_and_hold_both_ends_and_the_horizon(count: int) -> None:
+    shown = _spread(np.arange(count), count // 2)
+    assert {0, count // 2, count - 1} <= set(shown)
+    assert len(shown) <= ROWS + 1
+    assert shown == sorted(set(shown))
+
+
+def test_bars_grow_with_the_numbers_and_vanish_with_zero() -> None:
+    bars = _bars(np.array([0.0, 1.0, -np.inf, 0.5]))
+    assert len(bars[1]) > len(bars[3]) > len(bars[0]) > len(bars[2]) == 0
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(1 + 0j, "1"), (0.5 - 0.25j, "0.5 - 0.25i"), (0 + 2j, "0 + 2i")]
+)
+def test_complex_numbers_read_as_written_by_hand(value: complex, shown: str) -> None:
+    assert _complex(value) == shown
