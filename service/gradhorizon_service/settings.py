@@ -57,7 +57,7 @@ class Settings(BaseModel):
         64 * 2**10, description="JSON bodies and parts above this many bytes are read outside the event loop."
     )
     max_pending_bytes: Count = Field(
-        2**30, description="Bytes of all requests being received or answered together; over it, 503."
+        512 * 2**20, description="Bytes of all requests being received or answered together; over it, 503."
     )
     max_parts: Count = Field(64, description="Binary parts of one request.")
     max_header_bytes: Count = Field(
@@ -98,9 +98,12 @@ class Settings(BaseModel):
 class _Environment(Settings, BaseSettings):
     """The same fields, read from variables such as GRADHORIZON_MAX_SIZE."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", env_prefix=PREFIX)
+    model_config = SettingsConfigDict(title="the settings", frozen=True, extra="forbid", env_prefix=PREFIX)
 
 
 def settings_from_environment(**overrides: object) -> Settings:
-    """Read the environment; for `__main__` and the command line only: everything else is handed its settings."""
+    """Read the environment; for `__main__` and the command line only: everything else is handed its settings.
+
+    Keyword arguments win over it. Raises pydantic's ValidationError.
+    """
     return Settings(**_Environment(**overrides).model_dump())  # type: ignore[arg-type]

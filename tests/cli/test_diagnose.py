@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -193,3 +194,10 @@ def test_no_service_at_the_url_is_a_failure_and_not_a_refusal(run: Run, matrix: 
     result = run("diagnose", matrix, "--depth", 5, "--url", "http://127.0.0.1:1")
     assert result.exit_code == 1
     assert "cannot connect to http://127.0.0.1:1" in result.stderr
+
+
+def test_missing_extra_names_both_ways_out(run: Run, matrix: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
+    result = run("diagnose", matrix, "--depth", 5)
+    assert result.exit_code == 1
+    assert "pip install 'gradhorizon[service]'; or ask a running service with --url" in result.stderr

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from typer.testing import Result
@@ -25,11 +27,15 @@ def process() -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.slow
-def test_service_starts_answers_and_stops(process: subprocess.Popen[str]) -> None:
+def test_service_starts_answers_and_stops(
+    process: subprocess.Popen[str], run: Callable[..., Result], matrix: Path
+) -> None:
     assert process.stderr is not None
     address = next(found[0] for line in process.stderr if (found := re.search(r"http://[\d.]+:\d+", line)))
     with Client(address) as client:
         assert client.health() == {"status": "ok"}
+    result = run("diagnose", matrix, "--depth", 5, "--url", address, "--json")
+    assert json.loads(result.stdout)["outcome"]["steps_completed"] == 5
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=20) in (0, -signal.SIGINT, 128 + signal.SIGINT)
 

@@ -20,6 +20,7 @@ RNN = {
     "input_weights": RNG.standard_normal((80, 2)),
     "bias": 0.1,
 }
+INPUTS = {"kind": "gaussian", "batch": 2}
 
 
 def test_eigenvalues_inside_the_circle_vanish_at_their_own_rate(here: Client) -> None:
@@ -65,11 +66,13 @@ def test_asynchronous_client_computes_the_same(here: Client) -> None:
     async def main() -> list[Any]:
         async with AsyncClient.in_process() as client:
             return await asyncio.gather(
-                *(client.diagnose(network=RNN, depth=20, seed=seed) for seed in range(3))
+                *(client.diagnose(network=RNN, inputs=INPUTS, depth=20, seed=seed) for seed in range(3))
             )
 
     for seed, report in enumerate(asyncio.run(main())):
-        assert comparable(report) == comparable(here.diagnose(network=RNN, depth=20, seed=seed))
+        assert comparable(report) == comparable(
+            here.diagnose(network=RNN, inputs=INPUTS, depth=20, seed=seed)
+        )
 
 
 def comparable(report: Any) -> str:

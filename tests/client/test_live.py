@@ -60,6 +60,7 @@ REQUESTS: dict[str, dict[str, Any]] = {
     },
     "many layers": {
         "network": {"cell": "feedforward", "layers": [LARGE + i for i in range(40)], "activation": "relu"},
+        "initial_state": {"kind": "values", "values": LARGE[0]},
         "diagnostics": ["gradient_norms"],
     },
     "layers and lags as arrays": {

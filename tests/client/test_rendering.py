@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gradhorizon import Client, Diagnosis, Spectrum
-from gradhorizon._summaries import ROWS, _bars, _complex, _spread
+from gradhorizon._summaries import ROWS, _bars, _complex, _decades, _spread
 
 
 class Balance(HTMLParser):
@@ -106,6 +106,13 @@ def test_repr_is_one_line(full: Diagnosis, matrix: Spectrum) -> None:
 def test_json_of_a_report_reads_back_as_itself(full: Diagnosis, matrix: Spectrum) -> None:
     assert Diagnosis.model_validate_json(full.to_json()).to_json() == full.to_json()
     assert Spectrum.model_validate_json(matrix.to_json()).to_json() == matrix.to_json()
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(-1e-9, "0.000"), (-np.inf, "zero"), (np.nan, "undefined"), (-3.14159, "-3.142")]
+)
+def test_decades_are_shown_to_a_thousandth(value: float, shown: str) -> None:
+    assert _decades(value) == shown
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 100, 4096])

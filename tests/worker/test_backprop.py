@@ -23,6 +23,9 @@ class Steps:
     def vjp(self, step: int, gradient: Array) -> tuple[Array, Array]:
         return gradient @ self.jacobians[step], gradient
 
+    def deltas(self, gradients: Array) -> Array:
+        return gradients[:-1]
+
     def parameter_terms(self, deltas: Array, states: Array, inputs: Array | None) -> dict[str, object]:
         return {}
 
@@ -122,7 +125,9 @@ def test_a_loss_at_every_step_survives_a_gradient_that_explodes() -> None:
 @pytest.mark.parametrize("size", [1e-290, 1e290])
 def test_terms_at_the_edge_of_float64_are_added_at_their_size(size: float) -> None:
     found = backpropagate(scalars(*[0.5] * 8), 8, everywhere(np.array([[size]])))
-    assert found.log_norms[:8, 0] == pytest.approx(np.log(size) + np.log(2.0 - 0.5 ** np.arange(8.0)), rel=1e-14)
+    assert found.log_norms[:8, 0] == pytest.approx(
+        np.log(size) + np.log(2.0 - 0.5 ** np.arange(8.0)), rel=1e-14
+    )
 
 
 @pytest.mark.parametrize("weight", [1e-20, 1e20])
@@ -189,7 +194,9 @@ def test_terms_of_a_long_window_keep_their_own_scales(weight: float) -> None:
     steps, window = 1000, 400
     found = backpropagate_window(scalars(*[weight] * steps), steps, everywhere(np.ones((1, 1))), window)
     largest = max(0.0, window * np.log(weight)) + np.log(10.0 / 9.0)
-    assert found.log_norms[window + 1 : steps, 0] == pytest.approx(np.full(steps - window - 1, largest), rel=1e-12)
+    assert found.log_norms[window + 1 : steps, 0] == pytest.approx(
+        np.full(steps - window - 1, largest), rel=1e-12
+    )
 
 
 def test_a_window_reaches_past_steps_without_a_loss() -> None:

@@ -14,7 +14,9 @@ DTYPES = ("float16", "bfloat16", "float32", "float64")
 
 
 def clipped(policy: ClippingPolicy, dtype: str, **tensors: Array) -> Clipped:
-    return clip(policy, {name: ScaledArray.of(np.asarray(t, dtype=np.float64)) for name, t in tensors.items()}, dtype)
+    return clip(
+        policy, {name: ScaledArray.of(np.asarray(t, dtype=np.float64)) for name, t in tensors.items()}, dtype
+    )
 
 
 def by_norm(framework: str, threshold: float = 1.0, norm_type: float = 2.0) -> ClippingPolicy:
@@ -26,7 +28,9 @@ def norm(*tensors: Array) -> float:
 
 
 @pytest.mark.parametrize("framework", ["torch", "optax", "keras_global"])
-@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-6), ("float32", 2e-6), ("float16", 2e-3), ("bfloat16", 1e-2)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [("float64", 1e-6), ("float32", 2e-6), ("float16", 2e-3), ("bfloat16", 1e-2)]
+)
 def test_a_global_norm_above_the_threshold_becomes_the_threshold(
     framework: str, dtype: str, tolerance: float
 ) -> None:
@@ -136,7 +140,10 @@ def test_clipping_by_value_cuts_entry_by_entry(dtype: str) -> None:
 
 
 def test_clipping_by_value_hides_an_overflow() -> None:
-    assert clipped(ClippingPolicy("value", 1.0), "float32", a=np.array([1e39, 0.5])).after["a"].tolist() == [1.0, 0.5]
+    assert clipped(ClippingPolicy("value", 1.0), "float32", a=np.array([1e39, 0.5])).after["a"].tolist() == [
+        1.0,
+        0.5,
+    ]
 
 
 def test_a_gradient_beyond_float64_overflows_in_every_format() -> None:

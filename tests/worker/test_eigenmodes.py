@@ -53,7 +53,9 @@ def test_eigenvalues_far_below_the_largest_are_in_order_too() -> None:
     values = eigenmodes(np.diag([1.0, -1e-14, 1e-15, -1e-13])).eigenvalues
     assert values.real.tolist() == [1.0, -1e-13, -1e-14, 1e-15]
     upper = np.diag([1.0, -1e-14, 1e-15, -1e-13]) + np.diag([1e-20] * 3, 1)
-    assert eigenmodes(upper).eigenvalues.real == pytest.approx([1.0, -1e-13, -1e-14, 1e-15], rel=1e-9)
+    assert eigenmodes(upper).eigenvalues.real == pytest.approx(
+        [1.0, -1e-13, -1e-14, 1e-15], rel=1e-9, abs=0.0
+    )
 
 
 def test_a_pair_is_adjacent_with_the_positive_imaginary_part_first() -> None:

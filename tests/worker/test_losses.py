@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from cases import LOSSES, Array
-from gradhorizon_service.worker.losses import CotangentLoss, CrossEntropyLoss, Loss, RandomLoss, SquaredErrorLoss
+from gradhorizon_service.worker.losses import (
+    CotangentLoss,
+    CrossEntropyLoss,
+    Loss,
+    RandomLoss,
+    SquaredErrorLoss,
+)
 from reference import loss_value, numerical_gradient
 
 BATCH, OUTPUTS, STEPS = 3, 4, 5
@@ -39,7 +45,9 @@ def test_the_gradient_of_the_readout_is_the_slope_of_the_loss(loss: Loss, name: 
 
 
 def test_one_row_of_a_cotangent_serves_every_sequence() -> None:
-    assert CotangentLoss(np.arange(4.0)).gradient(STATES, 1).outputs.tolist() == [[0.0, 1.0, 2.0, 3.0]] * BATCH
+    assert (
+        CotangentLoss(np.arange(4.0)).gradient(STATES, 1).outputs.tolist() == [[0.0, 1.0, 2.0, 3.0]] * BATCH
+    )
 
 
 def test_one_number_fills_a_cotangent() -> None:
@@ -71,7 +79,9 @@ def test_cross_entropy_survives_logits_beyond_the_range_of_exp() -> None:
 
 def test_cross_entropy_is_a_mean_over_the_batch() -> None:
     one = CrossEntropyLoss(np.eye(4), None, np.array(2)).gradient(STATES[:1], 1).outputs
-    many = CrossEntropyLoss(np.eye(4), None, np.array(2)).gradient(np.repeat(STATES[:1], 5, axis=0), 1).outputs
+    many = (
+        CrossEntropyLoss(np.eye(4), None, np.array(2)).gradient(np.repeat(STATES[:1], 5, axis=0), 1).outputs
+    )
     assert many == pytest.approx(np.repeat(one / 5, 5, axis=0), rel=1e-14)
 
 

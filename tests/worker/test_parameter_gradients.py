@@ -60,13 +60,17 @@ def test_the_whole_is_the_sum_of_weighted_outer_products(term: OuterSum) -> None
 def test_the_norm_of_each_step_is_that_of_its_part(term: OuterSum) -> None:
     log_weights = weights_for(term)
     by_step = parts(term, log_weights).reshape(STEPS, -1)
-    assert np.exp(log_norms_by_step(term, log_weights)) == pytest.approx(np.linalg.norm(by_step, axis=1), rel=1e-12)
+    assert np.exp(log_norms_by_step(term, log_weights)) == pytest.approx(
+        np.linalg.norm(by_step, axis=1), rel=1e-12
+    )
 
 
 @pytest.mark.parametrize("shift", [-3000.0, 3000.0])
 def test_scales_beyond_float64_only_shift_the_logarithm(term: OuterSum, shift: float) -> None:
     log_weights = weights_for(term)
-    assert total(term, log_weights + shift).log_norm == pytest.approx(total(term, log_weights).log_norm + shift)
+    assert total(term, log_weights + shift).log_norm == pytest.approx(
+        total(term, log_weights).log_norm + shift
+    )
     moved = log_norms_by_step(term, log_weights + shift)
     assert moved == pytest.approx(log_norms_by_step(term, log_weights) + shift, rel=1e-12)
 
@@ -108,7 +112,9 @@ def test_a_zero_gradient_is_exactly_zero(term: OuterSum) -> None:
 
 
 def test_no_steps_have_no_norms() -> None:
-    assert log_norms_by_step(OuterSum(np.zeros((0, 2, 3)), np.zeros((0, 2, 3))), np.zeros((0, 2))).shape == (0,)
+    assert log_norms_by_step(OuterSum(np.zeros((0, 2, 3)), np.zeros((0, 2, 3))), np.zeros((0, 2))).shape == (
+        0,
+    )
 
 
 @pytest.mark.parametrize("size", [1e-300, 1.0, 1e300])

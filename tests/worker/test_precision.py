@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 
 from gradhorizon_service.worker.precision import PRECISIONS
 
-FORMATS = {"float16": (11, -24, 65504.0), "bfloat16": (8, -133, 3.3895313892515355e38), "float32": (24, -149, 2**128 - 2.0**104)}
+FORMATS = {
+    "float16": (11, -24, 65504.0),
+    "bfloat16": (8, -133, 3.3895313892515355e38),
+    "float32": (24, -149, 2**128 - 2.0**104),
+}
 """Bits of the significand, exponent of the smallest subnormal, largest number."""
 
 
@@ -59,7 +63,9 @@ def test_a_scale_is_applied_before_rounding(name: str) -> None:
 
 @pytest.mark.parametrize("name", PRECISIONS)
 @pytest.mark.parametrize(("log_scale", "becomes"), [(1e5, np.inf), (-1e5, 0.0)])
-def test_a_scale_beyond_every_float_overflows_or_underflows(name: str, log_scale: float, becomes: float) -> None:
+def test_a_scale_beyond_every_float_overflows_or_underflows(
+    name: str, log_scale: float, becomes: float
+) -> None:
     assert PRECISIONS[name].scaled(np.array([0.5]), log_scale).tolist() == [becomes]
 
 

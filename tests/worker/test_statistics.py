@@ -59,7 +59,9 @@ def test_the_norm_of_a_batch_is_the_root_of_the_sum_of_squares() -> None:
 
 
 def test_the_norm_of_a_batch_survives_magnitudes_beyond_float64() -> None:
-    assert root_sum_of_squares(np.array([5000.0, 5000.0])) == pytest.approx(5000.0 + 0.5 * np.log(2.0), rel=1e-15)
+    assert root_sum_of_squares(np.array([5000.0, 5000.0])) == pytest.approx(
+        5000.0 + 0.5 * np.log(2.0), rel=1e-15
+    )
     assert root_sum_of_squares(np.array([-5000.0, -INF])) == -5000.0
 
 

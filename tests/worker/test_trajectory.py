@@ -11,7 +11,9 @@ from gradhorizon_service.worker.errors import CannotRun
 from gradhorizon_service.worker.trajectory import Trajectory, run_forward
 
 
-def forward(name: str, steps: int, initial: np.ndarray, inputs: np.ndarray | None = None, **more: object) -> Trajectory:
+def forward(
+    name: str, steps: int, initial: np.ndarray, inputs: np.ndarray | None = None, **more: object
+) -> Trajectory:
     case = CELLS[name]
     return run_forward(case.network().build(), initial, inputs, steps, **more)  # type: ignore[arg-type]
 
@@ -105,5 +107,3 @@ def test_a_final_state_beyond_float64_is_none() -> None:
 def test_a_final_state_that_returned_from_its_scale_is_itself() -> None:
     found = run_forward(scalar(2.0), np.full((1, 1), 0.75), None, 100, rescale=True)
     assert found.final_state() == pytest.approx(np.array([[0.75 * 2.0**100]]), rel=1e-12)
-
-

@@ -33,7 +33,8 @@ from .schemas.errors import FieldError
 from .schemas.spectra import SpectrumRequest
 
 DEFAULT_URL = "http://localhost:8000"
-DEFAULT_TIMEOUT = httpx.Timeout(60.0, connect=5.0)
+DEFAULT_TIMEOUT = httpx.Timeout(240.0, connect=5.0)
+"""Longer than the service's own limits, 30 s of waiting and 180 s of computing: its answer says more than a timeout."""
 DEFAULT_RETRIES = 2
 LONGEST_WAIT = 30.0
 """Seconds the client waits at most before it tries again; a service that asks for more is reported instead."""

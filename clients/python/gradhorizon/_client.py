@@ -42,8 +42,8 @@ Report = TypeVar("Report")
 class Client(BaseClient):
     """Talks to a Gradhorizon service; a context manager, to be closed after use.
 
-    `base_url` is http://localhost:8000 unless given. `timeout` is httpx's, in seconds for each phase: 5 to connect
-    and 60 for the rest unless given. A request is tried again up to `retries` times, with growing pauses, where nothing
+    `base_url` is http://localhost:8000 unless given. `timeout` is httpx's, in seconds for each phase: 5 to connect and
+    240 for the rest unless given. A request is tried again up to `retries` times, with growing pauses, where nothing
     answered or the service asked to wait; never where it was refused. `headers` go with every request.
 
     `http_client` brings your own httpx client, with its proxies, certificates and authentication; its base URL and

@@ -96,7 +96,11 @@ def _horizon(report: Diagnosis) -> Section:
     rows.append(("most directions are lost", _yes(verdict.directions_vanish)))
     rows.append(("run", f"{report.outcome.kind}, {report.outcome.steps_completed} steps"))
     rows.extend(
-        (evidence.quantity, f"{_number(evidence.value)}  {evidence.says}") for evidence in verdict.evidence
+        (
+            evidence.quantity,
+            f"{_number(evidence.value)}, against a threshold of {_number(evidence.threshold)}",
+        )
+        for evidence in verdict.evidence
     )
     reasons = (horizon.decades_per_step_reason, report.outcome.advice)
     return Section("Verdict", ("", ""), tuple(rows), tuple(reason for reason in reasons if reason))
@@ -137,15 +141,13 @@ def _singular_values(report: Diagnosis) -> Section | None:
     values = report.singular_values
     if values is None or len(values.log10) == 0:
         return None
-    rows = (
-        ("largest", _decades(values.log10[0])),
-        ("median", _decades(values.log10[len(values.log10) // 2])),
-        ("smallest", _decades(values.log10[-1])),
-        ("reliable", _yes(values.reliable)),
-    )
+    rows = [("largest", _decades(values.log10[0])), ("smallest", _decades(values.log10[-1]))]
+    if len(values.log10) == values.count:
+        rows.insert(1, ("median", _decades(float(np.median(values.log10)))))
+    rows.append(("reliable", _yes(values.reliable)))
     notes = () if values.reliable_reason is None else (values.reliable_reason,)
     title = f"Singular values of the whole transport, log10 ({len(values.log10)} of {values.count})"
-    return Section(title, ("", ""), rows, notes)
+    return Section(title, ("", ""), tuple(rows), notes)
 
 
 def _parameters(report: Diagnosis) -> Section | None:
@@ -266,7 +268,7 @@ def _bars(decades: Array, width: int = 24) -> list[str]:
 def _decades(value: float) -> str:
     if math.isnan(value):
         return "undefined"
-    return "zero" if value == -math.inf else f"{value:.3f}"
+    return "zero" if value == -math.inf else f"{round(value, 3) + 0.0:.3f}"  # + 0.0: no minus before a zero
 
 
 def _number(value: float | None) -> str:

@@ -150,7 +150,7 @@ class _Writer:
 
 
 def _given_fields(model: BaseModel) -> Iterable[tuple[str, Any]]:
-    """Return what a model says beyond its defaults; a null in a request never says more than leaving it out."""
+    """Return the fields of a model without its nulls, which in a request never say more than leaving them out."""
     return ((name, value) for name in type(model).model_fields if (value := getattr(model, name)) is not None)
 
 
@@ -178,9 +178,7 @@ def _upcast(value: Any, path: str, error: Exception) -> Array:
 
 def _checked(array: Array, path: str) -> Array:
     """Return the array contiguous, little-endian and of a portable type, having found it finite."""
-    if (
-        array.dtype.kind == "V" and array.dtype.names is None
-    ):  # bfloat16 and its kin, as ml_dtypes registers them
+    if array.dtype.kind == "V" and array.dtype.names is None:  # bfloat16 and its kin, as of ml_dtypes
         array = array.astype(np.float64)
     if array.dtype.kind not in "iufc":
         raise _refused(path, f"has dtype {array.dtype}; an array of numbers is needed")

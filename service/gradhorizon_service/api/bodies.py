@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -12,7 +13,7 @@ from starlette.requests import Request
 from ..analysis.errors import Fault, InvalidRequest
 from ..settings import Settings
 from .admission import Hold
-from .refusals import BodyTooLarge, InvalidMultipart, InvalidTensor, UnsupportedMediaType
+from .refusals import BodyTooLarge, InvalidMultipart, InvalidTensor, Overloaded, UnsupportedMediaType
 
 REQUEST_PART = "request"
 """The part of a multipart request that holds the JSON."""
@@ -76,6 +77,12 @@ async def _receive_multipart(request: Request, settings: Settings, hold: Hold) -
             f"max_parts = {settings.max_parts} parts besides '{REQUEST_PART}' are read",
             limit="max_parts",
         ) from None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise Overloaded(
+            "no room to keep the parts; send the request again later", "max_pending_bytes", 10
+        ) from error
     try:
         return await _sorted_out(form)
     except BaseException:

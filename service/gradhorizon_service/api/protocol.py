@@ -73,7 +73,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Count a header."""
-        self._count_head(len(name) + len(value))
+        self._count_head(len(name) + len(value) + 4)  # the colon, the blank and the line end
         super().on_header(name, value)
 
     def on_headers_complete(self) -> None:

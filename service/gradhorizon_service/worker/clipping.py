@@ -64,7 +64,7 @@ def clip(policy: ClippingPolicy, gradients: Mapping[str, ScaledArray], dtype: st
 
 
 def _by_value(policy: ClippingPolicy, before: Tensors, precision: Precision) -> Clipped:
-    limit = precision.cast(np.float64(policy.threshold))
+    limit = precision.cast(np.asarray(policy.threshold))
     after = {name: np.clip(g, -limit, limit) for name, g in before.items()}
     return Clipped(before, after, any(bool((np.abs(g) > limit).any()) for g in before.values()))
 
@@ -73,18 +73,21 @@ def _torch(policy: ClippingPolicy, before: Tensors, precision: Precision) -> Cli
     def norm(values: Array) -> Array:
         wide = values.astype(np.float32) if precision.carrier is np.float16 else values
         if np.isinf(policy.norm_type):
-            return np.abs(wide).max()
+            return np.asarray(np.abs(wide).max())
         return precision.rounded(np.sqrt(np.sum(wide * wide)).astype(precision.carrier))
 
     norms = np.array([norm(g) for g in before.values()], dtype=precision.carrier)
-    ratio = precision.cast(np.float64(policy.threshold)) / precision.rounded(norm(norms) + precision.carrier(1e-6))
-    factor = np.minimum(precision.rounded(np.asarray(ratio, dtype=precision.carrier)), precision.carrier(1.0))
+    # A number divided by a tensor is PyTorch's reciprocal times the number, which is not cast to half precision.
+    wide = np.float64 if precision.carrier is np.float64 else np.float32
+    reciprocal = _in(precision, 1.0 / _in(precision, norm(norms).astype(wide) + wide(1e-6)).astype(wide))
+    ratio = _in(precision, reciprocal.astype(wide) * wide(policy.threshold))
+    factor = np.minimum(ratio, precision.carrier(1.0))
     return Clipped(before, _times(before, factor, precision), not bool(factor == 1.0))
 
 
 def _optax(policy: ClippingPolicy, before: Tensors, precision: Precision) -> Clipped:
     norm = precision.rounded(np.sqrt(_sum([_square_sum(g, precision) for g in before.values()], precision)))
-    limit = precision.cast(np.float64(policy.threshold))
+    limit = precision.cast(np.asarray(policy.threshold))
     if norm < limit:
         return Clipped(before, before, False)
     after = {name: precision.rounded(precision.rounded(g / norm) * limit) for name, g in before.items()}
@@ -92,7 +95,7 @@ def _optax(policy: ClippingPolicy, before: Tensors, precision: Precision) -> Cli
 
 
 def _keras(policy: ClippingPolicy, before: Tensors, precision: Precision) -> Clipped:
-    limit = precision.cast(np.float64(policy.threshold))
+    limit = precision.cast(np.asarray(policy.threshold))
     after, triggered = {}, False
     for name, g in before.items():
         norm = precision.rounded(np.sqrt(_square_sum(g, precision)))
@@ -105,7 +108,7 @@ def _keras_global(policy: ClippingPolicy, before: Tensors, precision: Precision)
     norms = [precision.rounded(np.sqrt(_square_sum(g, precision))) for g in before.values()]
     squares = [precision.rounded(norm * norm) for norm in norms]
     norm = precision.rounded(np.sqrt(_sum(squares, precision)))
-    limit = precision.cast(np.float64(policy.threshold))
+    limit = precision.cast(np.asarray(policy.threshold))
     one = precision.carrier(1.0)
     scale = precision.rounded(limit * np.minimum(precision.rounded(one / norm), precision.rounded(one / limit)))
     scale = precision.rounded(scale + (norm - norm))
@@ -120,6 +123,11 @@ _BY_NORM: Mapping[str, Callable[[ClippingPolicy, Tensors, Precision], Clipped]] 
 }
 
 
+def _in(precision: Precision, value: Array) -> Array:
+    """Round what was computed in a wider format."""
+    return precision.rounded(np.asarray(value).astype(precision.carrier))
+
+
 def _times(tensors: Tensors, factor: Array, precision: Precision) -> Tensors:
     return {name: precision.rounded(g * factor) for name, g in tensors.items()}
 
@@ -132,7 +140,7 @@ def _square_sum(values: Array, precision: Precision) -> Array:
 
 
 def _sum(values: list[Array], precision: Precision) -> Array:
-    total = precision.carrier(0.0)
+    total = np.zeros((), dtype=precision.carrier)
     for value in values:
-        total = precision.rounded(np.asarray(total + value, dtype=precision.carrier))[()]
-    return np.asarray(total)
+        total = precision.rounded(np.asarray(total + value, dtype=precision.carrier))
+    return total

@@ -81,8 +81,8 @@ def eigenmodes(matrix: Array) -> EigenModes:
         order = np.argsort(-np.abs(symmetric), kind="stable")
         vectors = vectors[:, order].astype(np.complex128)
         return EigenModes(np.ldexp(symmetric[order], exponent).astype(np.complex128), vectors, vectors)
-    values, left, right = scipy.linalg.eig(scaled, left=True, right=True)
-    order = np.lexsort((-values.imag, -values.real, -np.round(np.abs(values), 12)))
+    values, left, right = scipy.linalg.eig(scaled, left=True, right=True)  # type: ignore[misc]  # stubs: two results
+    order = np.lexsort((-values.imag, -values.real, -np.abs(values)))
     # scipy's left vectors satisfy u^H W = lambda u^H, so that W^T conj(u) = lambda conj(u).
     return EigenModes(
         np.ldexp(1.0, exponent) * values[order] if abs(exponent) < 1000 else values[order] * 2.0**exponent,

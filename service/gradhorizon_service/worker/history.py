@@ -12,14 +12,20 @@ _CHUNK = 1 << 20
 
 
 class History:
-    """Up to `length` arrays in order; `uniform` says that they share their shape."""
+    """Up to `length` arrays in order; `uniform` says that they share their shape.
 
-    def __init__(self, length: int, uniform: bool) -> None:
+    A `block` (length, ...) may be handed over to be written into, row by row.
+    """
+
+    def __init__(self, length: int, uniform: bool, block: Array | None = None) -> None:
         self._length = length
         self._uniform = uniform
-        self._block: Array | None = None
+        self._block = block
         self._list: list[Array] = []
         self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
 
     def append(self, array: Array) -> None:
         """Keep a copy of the next array (or, in a list, the array itself)."""
@@ -31,12 +37,17 @@ class History:
             self._list.append(array)
         self._count += 1
 
-    def values(self, count: int | None = None) -> Sequence[Array]:
-        """The first `count` arrays; all of them by default. One (count, ...) array where they are uniform."""
+    def forget(self, count: int) -> None:
+        """Drop all but the first `count` arrays."""
+        del self._list[count:]
+        self._count = count
+
+    def values(self, count: int | None = None, start: int = 0) -> Sequence[Array]:
+        """The arrays from `start` to `count`; all of them by default. One (count, ...) array where they are uniform."""
         count = self._count if count is None else count
         if not self._uniform:
-            return self._list[:count]
-        return np.zeros((0, 0, 0)) if self._block is None else self._block[:count]  # type: ignore[return-value]
+            return self._list[start:count]
+        return np.zeros((0, 0, 0)) if self._block is None else self._block[start:count]  # type: ignore[return-value]
 
     def count_finite(self) -> int:
         """How many arrays come before the first one that holds a NaN or an infinity."""

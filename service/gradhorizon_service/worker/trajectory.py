@@ -53,16 +53,17 @@ def run_forward(
     """
     batch = len(initial)
     drive = cell.drive(inputs, burn_in + steps, batch)
-    driven = drive is not None and bool(np.any(drive))
+    driven = rescale and drive is not None and bool(np.any(drive))
     state, log_scale = initial, np.zeros(batch)
-    states, preactivations = History(steps + 1, cell.recurrent), History(steps, cell.recurrent)
+    states = History(steps + 1, cell.recurrent)
+    preactivations = History(steps, cell.recurrent, _reusable(drive, burn_in))
     log_scales = np.zeros((steps + 1, batch))
     with np.errstate(over="ignore", invalid="ignore", under="ignore"):
         if rescale:
             state, log_scale = _rescaled(state, log_scale, upwards=not driven)
         for step in range(-burn_in, steps):
             pushed = None if drive is None else drive[step + burn_in]
-            if pushed is not None and log_scale.any():
+            if rescale and pushed is not None and log_scale.any():
                 pushed = pushed * np.exp(-log_scale)[:, None]
             if step >= 0:
                 states.append(state)
@@ -83,6 +84,11 @@ def run_forward(
     kept = states.values(done + 1)
     linearisation = cell.linearise(kept, preactivations.values(done))
     return Trajectory(kept, log_scales[: done + 1], linearisation, done, steps)
+
+
+def _reusable(drive: Array | None, burn_in: int) -> Array | None:
+    """The memory of a drive that nobody else reads: a step's drive is done with once its pre-activation is known."""
+    return drive[burn_in:] if drive is not None and drive.flags.writeable else None
 
 
 def _rescaled(state: Array, log_scale: Array, upwards: bool) -> tuple[Array, Array]:

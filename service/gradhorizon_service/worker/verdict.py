@@ -7,9 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._types import Array
+from .grid import thinned
 from .horizon import LN10, Horizon, median_change
 from .runs import Run
 from .statistics import median
+
+_PROBES = 1024
 
 
 @dataclass(frozen=True)
@@ -110,11 +113,8 @@ def _given(run: Run, tolerance: float) -> str:
 
 
 def _probe(depth: int) -> Array:
-    """Lags at which the given gradient is looked at: all of them up to 4096, then ever sparser."""
-    if depth <= 4096:
-        return np.arange(depth + 1)
-    far = np.round(np.geomspace(2048, depth, 2048)).astype(np.int64)
-    return np.unique(np.concatenate([np.arange(2048), far]))
+    """Lags at which the given gradient is looked at: all of them where they are few, else ever sparser."""
+    return thinned(depth, _PROBES)
 
 
 def _evidence(transport: Transport, tolerance: float) -> list[Evidence]:

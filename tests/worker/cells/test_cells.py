@@ -58,7 +58,9 @@ def test_a_step_returns_the_sizes_it_promises(case: CellCase, walk: Walk) -> Non
 def test_vjp_is_the_slope_of_a_step(walk: Walk) -> None:
     for step, state in enumerate(walk.states[:-1]):
         g = walk.gradient(step)
-        expected = numerical_gradient(lambda s, step=step, g=g: float(np.sum(g * walk.advance(step, s)[0])), state)
+        expected = numerical_gradient(
+            lambda s, step=step, g=g: float(np.sum(g * walk.advance(step, s)[0])), state
+        )
         assert walk.linearisation.vjp(step, g)[0] == pytest.approx(expected, rel=1e-7, abs=1e-9)
 
 
@@ -69,6 +71,18 @@ def test_vjp_takes_several_loss_terms_at_once(walk: Walk) -> None:
     before, delta = walk.linearisation.vjp(1, g)
     assert stacked[0] == pytest.approx(np.stack([before, 2.0 * before]))
     assert stacked[1] == pytest.approx(np.stack([delta, 2.0 * delta]))
+
+
+def test_deltas_of_a_backward_pass_are_those_of_its_steps(walk: Walk) -> None:
+    gradients, deltas = [walk.gradient(len(walk.preactivations) - 1)], []
+    for step in reversed(range(len(walk.preactivations))):
+        before, delta = walk.linearisation.vjp(step, gradients[-1])
+        gradients.append(before)
+        deltas.append(delta)
+    found = walk.linearisation.deltas(gradients)
+    assert len(found) == len(deltas)
+    for lag, delta in enumerate(deltas):
+        assert found[lag] == pytest.approx(delta, rel=1e-14)
 
 
 def test_factors_are_the_jacobians_that_vjp_applies(walk: Walk) -> None:

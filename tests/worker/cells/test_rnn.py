@@ -11,7 +11,9 @@ from gradhorizon_service.worker.backprop import backpropagate
 from gradhorizon_service.worker.trajectory import run_forward
 
 
-def precise_log_norms(name: str, weights: np.ndarray, drive: np.ndarray, start: np.ndarray, g: np.ndarray) -> list[float]:
+def precise_log_norms(
+    name: str, weights: np.ndarray, drive: np.ndarray, start: np.ndarray, g: np.ndarray
+) -> list[float]:
     """ln ||dL/ds_{T-k}|| of one sequence with 60 digits throughout."""
     phi = {"tanh": mpmath.tanh, "sigmoid": lambda a: 1 / (1 + mpmath.exp(-a))}[name]
     slope = {"tanh": lambda y: 1 - y * y, "sigmoid": lambda y: y * (1 - y)}[name]
@@ -38,7 +40,9 @@ def test_gradients_through_saturated_units_are_those_of_extended_precision(name:
     start = np.random.default_rng(0).standard_normal((3, case.size))
     g = np.random.default_rng(1).standard_normal((3, case.size))
     trajectory = run_forward(cell, start, built, case.depth)
-    found = backpropagate(trajectory.linearisation, case.depth, lambda step: g if step == case.depth else None)
+    found = backpropagate(
+        trajectory.linearisation, case.depth, lambda step: g if step == case.depth else None
+    )
     drive = cell.drive(built, case.depth, 3)
     assert drive is not None
     expected = [

@@ -80,5 +80,5 @@ def test_one_coordinate_is_its_own_eigenvalue() -> None:
 
 
 def test_spectral_radius_is_the_largest_modulus() -> None:
-    assert spectral_radius(np.array([[0.3, -0.4], [0.4, 0.3]])) == pytest.approx(0.5, rel=1e-15)
+    assert spectral_radius(np.array([[0.3, -0.4], [0.4, 0.3]])) == pytest.approx(0.5, rel=1e-15, abs=0.0)
     assert spectral_radius(np.eye(3, k=1)) == 0.0

@@ -18,7 +18,7 @@ def times(*eigenvalues: complex) -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("steps", [0.5, 1.0, 7.0, 1e6])
 def test_half_life_is_the_time_to_half(steps: float) -> None:
     half_life, _ = times(0.5 ** (1.0 / steps))
-    assert half_life[0] == pytest.approx(steps, rel=1e-9)
+    assert half_life[0] == pytest.approx(steps, rel=1e-9, abs=0.0)
 
 
 def test_modulus_counts_and_not_the_sign() -> None:
@@ -46,7 +46,7 @@ def test_period_is_the_time_of_one_turn(steps: float) -> None:
 
 
 def test_a_negative_mode_alternates() -> None:
-    assert times(-0.3)[1][0] == pytest.approx(2.0, rel=1e-15)
+    assert times(-0.3)[1][0] == pytest.approx(2.0, rel=1e-15, abs=0.0)
 
 
 @pytest.mark.parametrize("eigenvalue", [0.5, 0.0, 3.0])

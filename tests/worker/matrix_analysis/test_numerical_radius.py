@@ -53,7 +53,7 @@ def test_shift_has_the_cosine_of_its_size(size: int) -> None:
 def test_range_of_two_coordinates_is_an_ellipse(a: float, b: float, c: float) -> None:
     """Foci a and b, minor axis c (the elliptical range theorem): it reaches half the major axis past the middle."""
     expected = (abs(a + b) + math.hypot(a - b, c)) / 2.0
-    assert numerical_radius(np.array([[a, c], [0.0, b]])) == pytest.approx(expected, rel=1e-14)
+    assert numerical_radius(np.array([[a, c], [0.0, b]])) == pytest.approx(expected, rel=1e-14, abs=0.0)
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,9 @@ def test_range_of_two_coordinates_is_an_ellipse(a: float, b: float, c: float) ->
     ],
 )
 def test_normal_matrix_has_its_spectral_radius(matrix: np.ndarray) -> None:
-    assert numerical_radius(matrix) == pytest.approx(np.abs(np.linalg.eigvals(matrix)).max(), rel=1e-13)
+    assert numerical_radius(matrix) == pytest.approx(
+        np.abs(np.linalg.eigvals(matrix)).max(), rel=1e-13, abs=0.0
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,14 +84,14 @@ def test_normal_matrix_has_its_spectral_radius(matrix: np.ndarray) -> None:
     ids=["dense", "triangular", "grcar", "larger"],
 )
 def test_radius_is_what_a_fine_grid_finds(matrix: np.ndarray) -> None:
-    assert numerical_radius(matrix) == pytest.approx(searched(matrix, 400), rel=1e-12)
+    assert numerical_radius(matrix) == pytest.approx(searched(matrix, 400), rel=1e-12, abs=0.0)
 
 
 @pytest.mark.parametrize(
     "matrix", [GENERATOR.standard_normal((120, 120)), grcar(140)], ids=["dense", "grcar"]
 )
 def test_lanczos_finds_what_a_grid_finds(matrix: np.ndarray) -> None:
-    assert numerical_radius(matrix) == pytest.approx(searched(matrix, 100), rel=1e-11)
+    assert numerical_radius(matrix) == pytest.approx(searched(matrix, 100), rel=1e-11, abs=0.0)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -111,21 +113,37 @@ def test_direct_sum_has_the_larger_radius() -> None:
     one, other = GENERATOR.standard_normal((5, 5)), 1.1 * GENERATOR.standard_normal((6, 6))
     both = np.block([[one, np.zeros((5, 6))], [np.zeros((6, 5)), other]])
     expected = max(numerical_radius(one), numerical_radius(other))
-    assert numerical_radius(both) == pytest.approx(expected, rel=1e-12)
+    assert numerical_radius(both) == pytest.approx(expected, rel=1e-12, abs=0.0)
 
 
 @pytest.mark.parametrize("scale", [2.0**-1000, 2.0**600])
 def test_radius_scales_with_the_matrix(scale: float) -> None:
     matrix = GENERATOR.standard_normal((5, 5))
-    assert numerical_radius(scale * matrix) / scale == pytest.approx(numerical_radius(matrix), rel=1e-13)
+    assert numerical_radius(scale * matrix) / scale == pytest.approx(
+        numerical_radius(matrix), rel=1e-13, abs=0.0
+    )
 
 
 def test_bad_scaling_does_no_harm() -> None:
-    assert numerical_radius(np.array([[1.0, 1e200], [1e-200, 1.0]])) == pytest.approx(5e199, rel=1e-14)
+    assert numerical_radius(np.array([[1.0, 1e200], [1e-200, 1.0]])) == pytest.approx(
+        5e199, rel=1e-14, abs=0.0
+    )
 
 
-def test_zero_matrix_has_radius_zero() -> None:
-    assert numerical_radius(np.zeros((3, 3))) == 0.0
+@pytest.mark.parametrize("size", [3, 100])
+def test_zero_matrix_has_radius_zero(size: int) -> None:
+    assert numerical_radius(np.zeros((size, size))) == 0.0
+
+
+@pytest.mark.parametrize("padding", [0, 120])
+def test_the_higher_of_two_peaks_is_found_where_the_grid_prefers_the_other(padding: int) -> None:
+    """An ellipse with its peak of 1.25 halfway between two angles of the grid, and a point of 1.24994 on the grid."""
+    ellipse = np.array([[1.0 + 0.3j, 0.5], [0.0, 1.0 - 0.3j]]) * np.exp(1j * 10.5 * np.pi / 47.0)
+    turned = np.block([[ellipse.real, -ellipse.imag], [ellipse.imag, ellipse.real]])
+    matrix = np.zeros((5 + padding, 5 + padding))
+    matrix[:4, :4] = turned
+    matrix[4, 4] = 1.25 * (1.0 - 5e-5)
+    assert numerical_radius(matrix) == pytest.approx(1.25, rel=1e-13, abs=0.0)
 
 
 def test_known_eigenvalues_change_nothing() -> None:

@@ -59,7 +59,7 @@ def test_resolvent_has_the_singular_values_of_the_matrix(
 def test_powers_have_the_norm_of_the_matrix_powers(case: tuple[np.ndarray, SchurForm], power: int) -> None:
     matrix, form = case
     norms = [np.linalg.norm(np.linalg.matrix_power(each, power)) for each in (form.triangle, matrix)]
-    assert norms[0] == pytest.approx(norms[1], rel=1e-12)
+    assert norms[0] == pytest.approx(norms[1], rel=1e-12, abs=0.0)
 
 
 def test_diagonal_holds_the_eigenvalues(case: tuple[np.ndarray, SchurForm]) -> None:

@@ -25,12 +25,15 @@ FAILED = 1
 def client_for(url: str | None) -> Client:
     """Return a client of the service at a URL, or without one a client that computes here."""
     from .._client import Client
+    from .._exceptions import ServiceMissing
 
     logging.getLogger("stamina").addHandler(logging.NullHandler())  # retries are not the reader's business
-    if url is None:
-        return Client.in_process()
     try:
-        return Client(url)
+        return Client.in_process() if url is None else Client(url)
+    except ServiceMissing as error:
+        raise ServiceMissing(
+            f"{error}; or ask a running service with --url", missing=error.missing
+        ) from error
     except ValueError as error:
         raise CannotRead(str(error)) from error
 

@@ -38,4 +38,5 @@ def serve(
         try:
             run(**{name: value for name, value in given.items() if value is not None})
         except ValidationError as error:
-            raise CannotRead(f"a setting does not fit: {error}") from error
+            faults = "; ".join(f"{fault['loc'][0]}: {fault['msg']}" for fault in error.errors())
+            raise CannotRead(f"a setting does not fit: {faults}") from error

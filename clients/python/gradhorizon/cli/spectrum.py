@@ -28,9 +28,11 @@ def spectrum(
 
     Exit codes: 0 done, 1 no service or it failed, 2 the input cannot be read or was refused.
     """
-    with exit_codes(), client_for(url) as client:
+    with exit_codes():
         arrays = open_arrays(file)
-        show(client.spectrum(arrays[tensor or _only_matrix(arrays)], depth=depth), as_json=as_json)
+        matrix = arrays[tensor or _only_matrix(arrays)]
+        with client_for(url) as client:
+            show(client.spectrum(matrix, depth=depth), as_json=as_json)
 
 
 def _only_matrix(arrays: ArrayFile) -> str:

@@ -35,10 +35,14 @@ class Linearisation(Protocol):
         """Return (J_t^T g, delta): gradients (..., B, S) of s_{t-1}, and of the pre-activation, (..., B, P)."""
         ...
 
+    def deltas(self, gradients: Sequence[Array]) -> Sequence[Array]:
+        """The deltas of a whole backward pass: from T + 1 gradients (B, S) by lag, T arrays (B, P) by lag."""
+        ...
+
     def parameter_terms(self, deltas: Array, states: Array, inputs: Array | None) -> Mapping[str, OuterSum]:
         """The gradient of each shared parameter, by its name in the request.
 
-        deltas (T, B, P) as returned by `vjp`, states (T + 1, B, S), inputs (T, B, D).
+        deltas (T, B, P) in the order of steps, states (T + 1, B, S), inputs (T, B, D).
         """
         ...
 

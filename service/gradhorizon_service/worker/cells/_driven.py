@@ -29,8 +29,11 @@ class Drive:
         bias = sum(self.biases.values()) if self.biases else None
         if self.input_weights is None or inputs is None:
             return None if bias is None else np.asarray(bias)
-        driven = inputs @ self.input_weights.T
-        return np.asarray(driven if bias is None else driven + bias)
+        steps, batch, width = inputs.shape
+        driven = (inputs.reshape(-1, width) @ self.input_weights.T).reshape(steps, batch, -1)
+        if bias is not None:
+            driven += bias
+        return np.asarray(driven)
 
     def parameter_terms(self, deltas: Array, inputs: Array | None) -> dict[str, OuterSum]:
         """The gradients of U and of each bias."""

@@ -89,6 +89,11 @@ class FeedforwardLinearisation:
         before = delta @ self.cell.layers[step]
         return (before + gradient if self.cell.skips(step) else before), delta
 
+    def deltas(self, gradients: Sequence[Array]) -> Sequence[Array]:
+        if self.slopes is None:
+            return gradients[:-1]
+        return [g * slopes for g, slopes in zip(gradients, reversed(self.slopes), strict=False)]
+
     def parameter_terms(self, deltas: Array, states: Array, inputs: Array | None) -> Mapping[str, OuterSum]:
         return {}
 

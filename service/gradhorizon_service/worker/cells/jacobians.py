@@ -53,6 +53,9 @@ class JacobiansLinearisation:
     def vjp(self, step: int, gradient: Array) -> tuple[Array, Array]:
         return gradient @ self.cell.tensor[step], gradient
 
+    def deltas(self, gradients: Sequence[Array]) -> Sequence[Array]:
+        return gradients[:-1]
+
     def parameter_terms(self, deltas: Array, states: Array, inputs: Array | None) -> Mapping[str, OuterSum]:
         return {}
 

@@ -74,6 +74,9 @@ class DiagonalLinearisation:
     def vjp(self, step: int, gradient: Array) -> tuple[Array, Array]:
         return self.cell.blocks.transpose_times(gradient), gradient
 
+    def deltas(self, gradients: Sequence[Array]) -> Sequence[Array]:
+        return gradients[:-1]
+
     def parameter_terms(self, deltas: Array, states: Array, inputs: Array | None) -> Mapping[str, OuterSum]:
         terms = self.cell.driven.parameter_terms(deltas, inputs)
         left, right = self.cell.blocks.gradient_pairs(deltas, states[:-1])

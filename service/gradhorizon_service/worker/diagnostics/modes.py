@@ -42,7 +42,7 @@ def modes(run: Run) -> Modes:
         log_moduli = np.log(np.abs(found.eigenvalues))
     state = found.right_coefficients(run.initial_state)
     cotangent = found.left_coefficients(run.cotangent)
-    dominant, from_step, reason = _dominance(log_moduli, state, run.depth)
+    dominant, from_step, reason = _dominance(found.eigenvalues, log_moduli, state, run.depth)
     return Modes(
         found.eigenvalues,
         run.depth * log_moduli / LN10 if run.depth else np.zeros(len(log_moduli)),
@@ -82,7 +82,9 @@ def _share_reason(state: Array | None, cotangent: Array | None) -> str | None:
     return None if np.any(cotangent) else "the cotangent is zero"
 
 
-def _dominance(log_moduli: Array, state: Array | None, depth: int) -> tuple[int | None, int | None, str | None]:
+def _dominance(
+    eigenvalues: Array, log_moduli: Array, state: Array | None, depth: int
+) -> tuple[int | None, int | None, str | None]:
     """The mode (with its conjugate) that comes to hold more of the state than all others together, and from when.
 
     Among the modes the state has a part in, the one of largest modulus wins; its lead over the sum of the others
@@ -96,7 +98,7 @@ def _dominance(log_moduli: Array, state: Array | None, depth: int) -> tuple[int 
         return None, None, "the initial state is zero"
     leader = int(np.argmax(np.where(present, log_moduli, -np.inf)))
     family = np.abs(log_moduli - log_moduli[leader]) <= _TIED if np.isfinite(log_moduli[leader]) else present
-    if np.count_nonzero(family & present) > 2 or not _is_pair(family & present, leader):
+    if not _is_one_mode(eigenvalues[family & present]):
         return None, None, "several modes share the largest modulus, and none overtakes the others"
     lead = _lead(log_moduli, weights, family & present)
     if lead(depth) <= 0:
@@ -108,10 +110,11 @@ def _dominance(log_moduli: Array, state: Array | None, depth: int) -> tuple[int 
     return leader, high, None
 
 
-def _is_pair(family: Array, leader: int) -> bool:
-    """Whether the family is the leader alone or the leader and its conjugate, its neighbour in the order."""
-    members = np.flatnonzero(family)
-    return len(members) == 1 or bool(members[1] - members[0] == 1 and leader in members)
+def _is_one_mode(eigenvalues: Array) -> bool:
+    """Whether these are one eigenvalue, or one and its conjugate; 0.9 and -0.9 are two modes, and so is 0.9 twice."""
+    if len(eigenvalues) == 1:
+        return True
+    return len(eigenvalues) == 2 and eigenvalues[0].imag != 0.0 and eigenvalues[0] == eigenvalues[1].conj()
 
 
 def _lead(log_moduli: Array, weights: Array, family: Array):  # type: ignore[no-untyped-def]

@@ -68,7 +68,7 @@ def share_series(shares: Shares | None) -> tuple[Array, Array, str | None]:
         return shares.lag, np.zeros(len(shares.lag)), "the gradient of the recurrent matrix is exactly zero"
     reason = None
     if not shares.is_exact:
-        reason = "the sum over all lags is interpolated between 4096 of them; shares are good to about a percent"
+        reason = "the sum over all lags is interpolated between about a thousand of them; shares are good to about a percent"
     return shares.lag, np.exp(shares.log_norm - shares.log_sum), reason
 
 

@@ -52,11 +52,12 @@ def spectrum(run: Run) -> Spectrum:
 
 def matrix_spectrum(matrix: Array, gamma: float | None) -> Spectrum:
     """Analyse a square matrix (N, N); gamma is the activation's largest slope, None for a linear recurrence."""
+    eigenvalues = eigenvalues_sorted(matrix)
     return _assemble(
-        eigenvalues_sorted(matrix),
+        eigenvalues,
         spectral_norm(matrix),
         smallest_singular_value(matrix),
-        numerical_radius(matrix),
+        numerical_radius(matrix, eigenvalues),
         gamma,
     )
 

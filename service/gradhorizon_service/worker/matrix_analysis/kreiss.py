@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._types import Array
-from ._columns import solve_shifted
+from ._resolvent import Resolvent
 from ._scaling import frobenius_norm
 from .schur import SchurForm, as_schur
 
@@ -18,7 +18,6 @@ _RADII = 16
 _STARTS = 3
 _ROUNDS = 7
 _STEPS, _NEXT_STEPS, _FINAL_STEPS = 4, 3, 8  # of Lanczos: on the grid, from vectors nearby, at the end
-_EXHAUSTED = 1e-8  # residuals, relative to the largest value, whose square no longer changes it
 _SMALLEST_DISTANCE = 1e-9  # abs(z) - 1 keeps seven digits there
 _NOISE = 1e-10  # differences of the objective below this are rounding
 _STENCIL = np.array([(x, y) for x in (-1.0, 0.0, 1.0) for y in (-1.0, 0.0, 1.0)])
@@ -74,8 +73,7 @@ class _Scan:
     """The objective g = ln((abs(z) - 1) norm((z I - T)^-1)) at positions (ln(abs(z) - 1), arg z)."""
 
     def __init__(self, form: SchurForm, radius: float) -> None:
-        self._triangle = form.triangle
-        self._adjoint = np.ascontiguousarray(form.triangle.conj().T[::-1, ::-1])
+        self._resolvent = Resolvent(form.triangle)
         size = len(form.triangle)
         nearest = max((1.0 - radius) / (4.0 * size), _SMALLEST_DISTANCE)
         furthest = 10.0 * max(1.0, frobenius_norm(form.triangle))
@@ -111,9 +109,10 @@ class _Scan:
             centres[:, 0] = np.clip(centres[:, 0], math.log(_SMALLEST_DISTANCE), self._logs[-1])
             windows = np.where(np.abs(steps) < 1.0, 0.4 * windows, windows)
         _, vectors = self._objective(centres, vectors, _FINAL_STEPS)
-        values = self._proved(centres, vectors)
+        points = _points(centres)
+        values = centres[:, 0] + self._resolvent.log_lengths(points, vectors)
         highest = int(values.argmax())
-        return float(values[highest]), complex(_points(centres)[highest])
+        return float(values[highest]), complex(points[highest])
 
     def _peaks(self) -> tuple[Array, Array, Array]:
         """The highest local maxima along the angles of the grid: positions, spacings there, and vectors."""
@@ -129,41 +128,9 @@ class _Scan:
         return centres, np.stack([spacing, gaps[peaks]], axis=1), self._vectors[:, rows, peaks]
 
     def _objective(self, positions: Array, vectors: Array, steps: int) -> tuple[Array, Array]:
-        """The objective at each position, from below, and the vectors that show it.
-
-        Lanczos steps on R^H R for the resolvent R = (z I - T)^-1, from unit start vectors (N, K). R^H R is kept in
-        units of exp(logs) of what the first step sees of it, so that resolvents beyond float64 do not matter.
-        """
-        points = _points(positions)
-        steps = min(steps, len(vectors))
-        basis = np.zeros((steps, *vectors.shape), dtype=np.complex128)
-        projected = np.zeros((vectors.shape[1], steps, steps))
-        logs = np.zeros(len(points))
-        for step in range(steps):
-            basis[step] = vectors
-            images, log_images = solve_shifted(self._triangle, points, vectors).normalised()
-            back, log_back = solve_shifted(self._adjoint, points.conj(), images[::-1]).normalised()
-            logs = log_images + log_back if step == 0 else logs
-            products = back[::-1] * np.exp(log_images + log_back - logs)
-            overlaps = np.einsum("snk,nk->sk", basis[: step + 1].conj(), products)
-            products -= np.einsum("snk,sk->nk", basis[: step + 1], overlaps)
-            again = np.einsum("snk,nk->sk", basis[: step + 1].conj(), products)
-            products -= np.einsum("snk,sk->nk", basis[: step + 1], again)
-            lengths = np.linalg.norm(products, axis=0)
-            projected[:, step, step] = overlaps[step].real
-            goes_on = lengths > _EXHAUSTED * projected[:, : step + 1, : step + 1].max(axis=(1, 2))
-            if step + 1 < steps:
-                projected[:, step + 1, step] = np.where(goes_on, lengths, 0.0)
-            vectors = np.where(goes_on, products / np.where(goes_on, lengths, 1.0), 0.0)
-        values, coefficients = np.linalg.eigh(projected, UPLO="L")
-        vectors = np.einsum("snk,ks->nk", basis, coefficients[:, :, -1])
-        heights = positions[:, 0] + 0.5 * (logs + np.log(values[:, -1]))
-        return heights, vectors / np.linalg.norm(vectors, axis=0)
-
-    def _proved(self, positions: Array, vectors: Array) -> Array:
-        """The objective at each position from the one image R v of a unit vector, a lower bound beyond doubt."""
-        _, log_norms = solve_shifted(self._triangle, _points(positions), vectors).normalised()
-        return positions[:, 0] + log_norms
+        """The objective at each position, and the vectors reached from the given ones."""
+        log_norms, vectors = self._resolvent.log_norms(_points(positions), vectors, steps)
+        return positions[:, 0] + log_norms, vectors
 
 
 def _points(positions: Array) -> Array:

@@ -14,9 +14,9 @@ _EPS = float(np.finfo(float).eps)
 _GRADED = float(np.log(1e3))
 
 
-def rounding_errors(J: Array, frame: Array) -> Array:
-    """8 n eps (|J| |F|): an entry of J F below it may be zero."""
-    return 8 * max(J.shape) * _EPS * (np.abs(J) @ np.abs(frame))
+def rounding_errors(J: Array, frame: Array, size: int) -> Array:
+    """8 N eps (|J| |F|), N the size of the problem: an entry of J F below it may be zero."""
+    return 8 * size * _EPS * (np.abs(J) @ np.abs(frame))
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Coordinates in which powers of a matrix can be squared: only those that matter, and orthogonal ones that keep digits."""
+"""Coordinates in which powers of a matrix can be squared without losing digits."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from .ladders import PowerLadder
 
 Indices = npt.NDArray[np.intp]
 
-# Measured against long double loops over 60 matrices: below it squaring is good to 1e-10 at 2000 steps; above it the error
-# grows like the fourth power of the eigenvectors' condition, to 100 % at 1e7, and in Schur form like the second.
+# Measured against long double loops over 60 matrices: below it squaring is good to 1e-10 at 2000 steps; above
+# it the error grows like the fourth power of the eigenvectors' condition, to 100 % at 1e7, and in Schur form
+# like the second.
 _LARGEST_EXCESS = 4.5
 # Rungs beyond this one are rarely worse than those before.
 _TESTED_DOUBLINGS = 12
@@ -43,8 +44,8 @@ class PowerCoordinates:
 def power_coordinates(matrix: Array, depth: int) -> PowerCoordinates:
     """Coordinates for squaring W up to the power ``depth``.
 
-    A squaring errs by eps norm(P)^2, which is much where norm(P^2) is far smaller: in non-normal matrices. A triangular
-    form keeps such errors away from the eigenvalues, so these get their Schur form.
+    A squaring errs by eps norm(P)^2, which is much where norm(P^2) is far smaller: in non-normal matrices. A
+    triangular form keeps such errors away from the eigenvalues, so these get their Schur form.
     """
     ladder = PowerLadder(matrix)
     doublings = min(depth.bit_length(), _TESTED_DOUBLINGS)
@@ -58,18 +59,19 @@ def power_coordinates(matrix: Array, depth: int) -> PowerCoordinates:
 
 
 def quasi_triangular(matrix: Array) -> tuple[Array, Array]:
-    """A real Schur form S of W and the orthogonal Z of W = Z S Z^T that keep the zeros which W has by structure.
+    """A real Schur form S of W = Z S Z^T, Z orthogonal, that keeps the zeros which W has by structure.
 
-    Coordinates are ordered by the strongly connected components of the nonzero entries, so that W is block triangular,
-    and only the blocks are reduced: a lower triangular Jordan block keeps its eigenvalue, which a dense reduction would
-    spread over a circle of radius eps^(1/N).
+    Coordinates are ordered by the strongly connected components of the nonzero entries, so that W is block
+    triangular, and only the blocks are reduced: a lower triangular Jordan block keeps its eigenvalue, which a
+    dense reduction would spread over a circle of radius eps^(1/N).
     """
     _, labels = connected_components(matrix != 0.0, connection="strong")
-    # Components come numbered against the direction of the entries between them; all in one block, should that change.
+    # Components come numbered against the direction of the entries between them; all in one block, should
+    # that change.
     order = np.argsort(-labels, kind="stable")
-    if _has_entries_below(matrix[np.ix_(order, order)], -labels[order]):
+    if _has_entries_below(matrix[np.ix_(order, order)], -labels[order].astype(np.intp)):
         labels, order = np.zeros_like(labels), np.arange(len(matrix))
-    permuted, ranks = matrix[np.ix_(order, order)], -labels[order]
+    permuted, ranks = matrix[np.ix_(order, order)], -labels[order].astype(np.intp)
     rotation, corners = np.eye(len(matrix)), []
     for members in np.split(np.arange(len(matrix)), np.flatnonzero(np.diff(ranks)) + 1):
         block = np.ix_(members, members)
@@ -83,7 +85,7 @@ def quasi_triangular(matrix: Array) -> tuple[Array, Array]:
 
 def eigenvalue_moduli(form: Array) -> Array:
     """The moduli of the eigenvalues of a real Schur form, in the order of its diagonal."""
-    moduli = np.abs(np.diagonal(form))
+    moduli: Array = np.abs(np.diagonal(form))
     first = np.flatnonzero(np.diagonal(form, -1))
     second = first + 1
     determinants = form[first, first] * form[second, second] - form[first, second] * form[second, first]
@@ -94,8 +96,9 @@ def eigenvalue_moduli(form: Array) -> Array:
 def reached_coordinates(matrix: Array, vectors: Array) -> Iterator[tuple[Indices, Indices]]:
     """Groups of rows of ``vectors`` with the coordinates that W, W^2, ... can ever make nonzero for them.
 
-    Powers are scaled by their largest entry. Where zeros of W decouple coordinates, as in diag(1.5, 0.5), the powers of
-    a part that is out of a vector's reach would push those that it does feel out of float64. Zero rows are left out.
+    Powers are scaled by their largest entry. Where zeros of W decouple coordinates, as in diag(1.5, 0.5), the
+    powers of a part that is out of a vector's reach would push those that it does feel out of float64. Zero
+    rows are left out.
     """
     reached = vectors != 0.0
     step = (matrix != 0.0).astype(np.float32)

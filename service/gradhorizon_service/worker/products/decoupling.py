@@ -31,13 +31,17 @@ def _pattern(factors: Factors) -> Array:
     return pattern
 
 
-def diagonal_entries(factors: Factors, coordinates: Array) -> Array:
-    """The entries of every factor that act on coordinates of their own, (T, B, c)."""
-    if isinstance(factors, RowScaled):
-        return factors.slopes[:, :, coordinates] * factors.matrix[coordinates, coordinates]
-    if isinstance(factors, DenseFactors):
-        return factors.tensor[:, :, coordinates, coordinates]
-    return np.stack([factors.dense(step)[:, coordinates, coordinates] for step in range(factors.steps)])
+def scalar_products(factors: Factors, coordinates: Array) -> Array:
+    """ln|a_T .. a_1| of the entries that act on coordinates of their own, (B, c)."""
+    with np.errstate(divide="ignore"):
+        if isinstance(factors, Repeated | RowScaled):
+            shared = factors.steps * np.log(np.abs(factors.matrix[coordinates, coordinates]))[None]
+            if isinstance(factors, Repeated):
+                return shared
+            return shared + np.log(np.abs(factors.slopes[:, :, coordinates])).sum(axis=0)
+        if isinstance(factors, DenseFactors):
+            return np.log(np.abs(factors.tensor[:, :, coordinates, coordinates])).sum(axis=0)
+        return sum(np.log(np.abs(factors.dense(step)[:, coordinates, coordinates])) for step in range(factors.steps))
 
 
 class Blocks:

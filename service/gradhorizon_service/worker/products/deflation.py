@@ -21,7 +21,7 @@ _LARGEST_COUPLING = 1e8
 
 @dataclass(frozen=True, eq=False)
 class _Split:
-    """Z^T A Z = [[A11, A12], [0, A22]] with its decoupling A11 X - X A22 = A12, all for the scaled matrix A."""
+    """Z^T A Z = [[A11, A12], [0, A22]] of the scaled matrix A, and A11 X - X A22 = A12, which decouples it."""
 
     frame: Array
     leading: Array
@@ -29,18 +29,18 @@ class _Split:
     coupling: Array
 
     def parts(self, rows: Array) -> tuple[Array, Array]:
-        """The coordinates z1 = g1 + X g2, which A11 moves, and g2, which A22 moves, of g = Z^T y for every row y."""
+        """For every row y and g = Z^T y: z1 = g1 + X g2, which A11 moves, and g2, which A22 moves."""
         rotated = rows @ self.frame
         leading, trailing = np.split(rotated, [len(self.leading)], axis=1)
         return leading + trailing @ self.coupling.T, trailing
 
 
 def deflated(flow: Flow, rows: Array, steps: int, *, jointly: bool = False) -> tuple[Flow, Array] | None:
-    """The flow of the leading modes alone and the rows in its coordinates, or None while that could change their norms.
+    """The flow of the leading modes alone and the rows in its coordinates; None if that could change norms.
 
-    ``steps`` is how many steps the rows have behind them. The part left out is compared, for all time, with the part
-    along the left eigenvector u of the spectral radius: norm(A^i y) >= rho^i abs(u^T y). The comparison is made for every
-    row, or ``jointly`` for the norm of the whole frame.
+    ``steps`` is how many steps the rows have behind them. The part left out is compared, for all time, with
+    the part along the left eigenvector u of the spectral radius: norm(A^i y) >= rho^i abs(u^T y). The
+    comparison is made for every row, or ``jointly`` for the norm of the whole frame.
     """
     radius = flow.moduli.max()
     keep = flow.moduli > radius * math.exp(-_FADED / steps)

@@ -1,4 +1,4 @@
-"""ln|det J_t| by an elimination of its own: what the pivots of a sweep must add up to, and which factors are singular."""
+"""ln|det J_t| by an elimination of its own: what the singular values must add up to, and which factors are singular."""
 
 from __future__ import annotations
 
@@ -8,35 +8,42 @@ import numpy as np
 from scipy.linalg import lapack
 
 from .._types import Array
+from .factors import Factors, Repeated, RowScaled
 
 _EPS = float(np.finfo(float).eps)
+# The pivots of a factor that is singular to working precision span more nats than this.
+_SUSPICIOUS = 25.0
+# Of the other factors so many are looked at, evenly spaced; the rest is extrapolated.
+_SAMPLES = 64
 
 
 @dataclass(frozen=True, eq=False)
-class LogDeterminant:
-    """ln|det A|, -inf where A is singular to working precision, whatever the scales of its rows and columns."""
+class Determinants:
+    """Of every sequence, (B,): sum_t ln|det J_t|, and whether any J_t is singular to working precision."""
 
-    value: float
-    singular: bool
+    log_sum: Array
+    singular: Array
 
 
-def log_determinant(matrix: Array) -> LogDeterminant:
-    """Equilibrate A (N, N) by powers of two, then LU; a pivot below its own rounding errors means rank loss."""
+def log_determinant(matrix: Array) -> float | None:
+    """ln|det A| of A (N, N), or None where A is singular to working precision.
+
+    A is equilibrated first, so that neither depends on the scales of rows and columns, and a pivot below the rounding errors
+    made on the way to it counts as zero.
+    """
     scaled, log_scale = _equilibrated(matrix)
     if scaled is None:
-        return LogDeterminant(-np.inf, singular=True)
+        return None
     packed, _, _ = lapack.dgetrf(scaled)
     pivots = np.abs(np.diagonal(packed))
     lower, upper = np.abs(np.tril(packed, -1)), np.abs(np.triu(packed))
     errors = 4 * len(matrix) * _EPS * (np.einsum("ij,ji->i", lower, upper) + pivots)
-    if not np.all(pivots > errors):
-        return LogDeterminant(-np.inf, singular=True)
-    return LogDeterminant(float(np.log(pivots).sum() + log_scale), singular=False)
+    return float(np.log(pivots).sum()) + log_scale if np.all(pivots > errors) else None
 
 
 def _equilibrated(matrix: Array) -> tuple[Array | None, float]:
-    """2^-r_i A 2^-c_j with entries of at most 1, one close to it in every row and column, and ln of what was taken out."""
-    taken, scaled = 0, matrix
+    """2^-r_i A 2^-c_j with the largest entry of every row and column close to 1, and ln of what was taken out."""
+    scaled, taken = matrix, 0
     for axis in (1, 0, 1, 0):
         peaks = np.abs(scaled).max(axis=axis, keepdims=True)
         if not peaks.all():
@@ -45,3 +52,36 @@ def _equilibrated(matrix: Array) -> tuple[Array | None, float]:
         scaled = np.ldexp(scaled, -exponents)
         taken += int(exponents.sum())
     return scaled, taken * float(np.log(2.0))
+
+
+def explicit_determinants(factors: Factors) -> Determinants | None:
+    """For diag(d_t) W, without looking at every product; None for other factors."""
+    if not isinstance(factors, RowScaled | Repeated):
+        return None
+    shared = log_determinant(factors.matrix)
+    if isinstance(factors, Repeated):
+        slopes = np.ones((1, 1, 1))
+    else:
+        slopes = np.abs(factors.slopes)
+    singular = (slopes == 0.0).any(axis=(0, 2)) | (shared is None)
+    with np.errstate(divide="ignore"):
+        return Determinants(np.log(slopes).sum(axis=(0, 2)) + factors.steps * (shared or 0.0), singular)
+
+
+def sampled_determinants(factors: Factors, log_pivots: Array, spreads: Array) -> Determinants:
+    """From what a sweep says of its pivots (T, B), after an independent elimination of some factors and all suspicious ones."""
+    T = factors.steps
+    suspicious = ~(spreads <= _SUSPICIOUS)
+    sampled = np.zeros(T, dtype=bool)
+    sampled[np.linspace(0, T - 1, min(T, _SAMPLES)).round().astype(int)] = True
+    excess = np.zeros_like(log_pivots)
+    singular = np.zeros(factors.batch, dtype=bool)
+    for step in np.flatnonzero(sampled | suspicious.any(axis=1)).tolist():
+        matrices = factors.dense(step)
+        for b in np.flatnonzero(sampled[step] | suspicious[step]).tolist():
+            value = log_determinant(matrices[b])
+            singular[b] |= value is None
+            excess[step, b] = log_pivots[step, b] - (value or 0.0)
+    ordinary = ~suspicious
+    weights = np.where(ordinary, ordinary.sum(axis=0) / np.maximum((ordinary & sampled[:, None]).sum(axis=0), 1), 1.0)
+    return Determinants((log_pivots - weights * excess).sum(axis=0), singular)

@@ -1,4 +1,4 @@
-"""Norms under powers of a diagonal matrix, or of any normal one in its eigenbasis, without forming a matrix."""
+"""Norms under powers of a diagonal matrix, or of a normal one in its eigenbasis; no matrix is formed."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _LEAF = 8
 
 
 def diagonal_log_norms_at(eigenvalues: ComplexOrReal, coefficients: ComplexOrReal, steps: Steps) -> Array:
-    """ln norm(L^k v) for every k of ``steps``: (len(steps), B), for L = diag(eigenvalues) (m,) and rows v (B, m).
+    """ln norm(L^k v), (len(steps), B), for L = diag(eigenvalues) (m,) and every k of ``steps`` and row v (B, m).
 
-    The logarithm of sum_i abs(lambda_i)^(2k) abs(v_i)^2, halved: every term stays a logarithm until they are added.
+    The logarithm of sum_i abs(lambda_i)^(2k) abs(v_i)^2, halved: every term stays a logarithm until they are
+    added.
     """
     modes = _Modes(eigenvalues, coefficients)
     height = max(1, _CHUNK // max(1, coefficients.size))
@@ -33,10 +34,10 @@ def diagonal_log_norms_at(eigenvalues: ComplexOrReal, coefficients: ComplexOrRea
 def diagonal_first_crossing(
     eigenvalues: ComplexOrReal, coefficients: ComplexOrReal, depth: int, level_nats: float
 ) -> Crossing:
-    """The first steps, of all up to the depth, at which the median growth over the batch leaves the band of the level.
+    """The first of all steps at which the median growth over the batch leaves the band (-level, level).
 
-    Each log norm is a convex function of k, so that over a stretch it lies below the larger of its end values and above
-    the tangents there. Stretches whose bounds stay within the band are skipped, the others halved.
+    Each log norm is a convex function of k, so that over a stretch it lies below the larger of its end values
+    and above the tangents there. Stretches whose bounds stay within the band are skipped, the others halved.
     """
     alive = (coefficients != 0.0).any(axis=1)
     if depth < 1 or not alive.any():
@@ -55,7 +56,7 @@ class _Modes:
         self._later_logs = np.where(eigenvalues == 0.0, -np.inf, self._logs)
 
     def log_norms(self, steps: Steps) -> tuple[Array, Array]:
-        """ln norms at the steps and their derivatives by k, both (len(steps), B); zero vectors have -inf and 0."""
+        """ln norms at the steps and their derivatives by k, each (len(steps), B); -inf and 0 for zero vectors."""
         logs = np.where((steps == 0)[:, None, None], self._logs, self._later_logs)
         terms = 2.0 * (steps[:, None, None] * self._rates + logs)
         largest = terms.max(axis=-1)
@@ -106,7 +107,8 @@ class _Search:
         may_grow = self._growth is None and median_over_batch(np.maximum(low, high)) > self._level
         if may_grow or self._decay is not None:
             return not may_grow
-        # Where the tangents meet, at `ahead` steps from the left; both ends dead or one slope alone need no meeting point.
+        # Where the tangents meet, at `ahead` steps from the left; both ends dead or one slope alone need no
+        # meeting point.
         has_valley = (falling < 0.0) & (rising > 0.0)
         gap = np.where(has_valley, rising - falling, 1.0)
         rise = np.where(has_valley, high, 0.0) - np.where(has_valley, low, 0.0)

@@ -192,7 +192,7 @@ def _outward(chain: Sequence[Array], size: int) -> list[Array]:
         return []
     frame, cores = np.eye(size), []
     for J in chain:
-        kept = compressed(J @ frame, rounding_errors(J, frame))
+        kept = compressed(J @ frame, rounding_errors(J, frame, max(J.shape)))
         frame = kept.frame
         cores.append(_padded(kept.core, size))
     return [*cores, _padded(np.linalg.qr(frame, mode="r"), size)]

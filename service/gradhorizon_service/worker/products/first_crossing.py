@@ -1,4 +1,4 @@
-"""The first step at which a linear recurrence has shrunk or grown a vector by a given factor, among all steps."""
+"""The first of all steps at which a linear recurrence has shrunk or grown vectors by a given factor."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _MOST_WORK = 4e10
 
 @dataclass(frozen=True)
 class Crossing:
-    """Where the median growth of ln norm(W^k v) - ln norm(v) over a batch first leaves the band (-level, level).
+    """Where the median over a batch of ln norm(W^k v) - ln norm(v) first leaves the band (-level, level).
 
-    None where it never does up to the depth. ``certain`` says that every step was computed or excluded by a bound, and
-    that the powers of W stayed within the range of float64 relative to their own largest entry.
+    None where it never does up to the depth. ``certain`` says that every step was computed or excluded by a
+    bound, and that the powers of W stayed within the range of float64 relative to their own largest entry.
     """
 
     decay_step: int | None
@@ -42,12 +42,12 @@ class _State:
 
 
 def first_crossing(matrix: Array, vectors: Array, depth: int, level_nats: float) -> Crossing:
-    """The smallest k <= depth with m_k < -level and the smallest with m_k > level, over all k; vectors are (B, N).
+    """The smallest k <= depth with m_k < -level and the smallest with m_k > level; vectors are (B, N).
 
-    m_k is the median over the batch of ln norm(W^k v) - ln norm(v). A stretch of s steps from k is skipped where
-    m_k + U and m_(k+s) - U, U >= ln norm(W^i) for all i <= s, stay within the band, and halved where they do not; stretches
-    that remain are computed. Modes that no longer matter are left behind on the way. Zero vectors have no growth and are
-    left out of the median.
+    m_k is the median over the batch of ln norm(W^k v) - ln norm(v). A stretch of s steps from k is skipped
+    where m_k + U and m_(k+s) - U, U >= ln norm(W^i) for all i <= s, stay within the band, and halved where
+    they do not; stretches that remain are computed. Modes that no longer matter are left behind on the way.
+    Zero vectors have no growth and are left out of the median.
     """
     groups = list(reached_coordinates(matrix, vectors))
     if not groups:
@@ -74,7 +74,7 @@ class _Search:
         self._work = 0.0
 
     def run(self, state: _State) -> Crossing:
-        """Scan the head, then search stretches that double in length, leaving faded modes behind between them."""
+        """Scan the head, then search stretches of doubling length; faded modes are left behind in between."""
         self._scan(0, _HEAD, state)
         done, j = 2**_HEAD, _HEAD
         while not self._is_over(done):
@@ -113,10 +113,12 @@ class _Search:
         bounds = self._per_vector([flow.bound(j) for flow in self._flows], state)
         if self._growth is None and median_over_batch(state.growth + bounds) > self._level:
             return False
-        return right is None or self._decay is not None or median_over_batch(right - bounds) >= -self._level
+        if right is None or self._decay is not None:
+            return True
+        return bool(median_over_batch(right - bounds) >= -self._level)
 
     def _shrinks_for_good(self, state: _State, rest: int) -> bool:
-        """Whether only growth is looked for and the bounds exclude it, up to the depth, without another power."""
+        """Whether only growth is looked for and bounds exclude it up to the depth, at the cost of few powers."""
         if self._decay is None:
             return False
         for j in range(rest + 1):
@@ -128,7 +130,7 @@ class _Search:
         return True
 
     def _bounds_stay_useful(self, rest: int) -> bool:
-        """Whether one search of all that remains will do: nothing can fade, or bounds exceed norms by little."""
+        """Whether one search of all that remains will do: nothing can fade, or the bounds are tight."""
         return all(
             (flow.has_schur and flow.is_settled) or all(flow.slack(j) <= 1e-3 for j in range(rest + 1))
             for flow in self._flows
@@ -159,7 +161,7 @@ class _Search:
 
     @property
     def _leaf(self) -> int:
-        """Stretches of 2^leaf steps are computed rather than halved: the calls cost more than small products."""
+        """Stretches of 2^leaf steps are computed, not halved: calls cost more than small products."""
         size = max(flow.size for flow in self._flows)
         return 6 if size > 64 else 8 if size > 4 else 10
 

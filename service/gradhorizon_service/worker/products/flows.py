@@ -16,7 +16,8 @@ from .spectral_norms import log_spectral_norm, quick_log_spectral_norm
 
 ComplexArray = npt.NDArray[np.complex128]
 
-# Up to this size eigenvectors and a few more powers cost little beside the numpy calls, and give better bounds.
+# Up to this size eigenvectors and a few more powers cost little beside the numpy calls, and give better
+# bounds.
 _SMALL = 64
 # Rounding in the norm of one power; a bound over 2^j steps collects at most j of them.
 _NORM_SLACK = 1e-12
@@ -49,8 +50,9 @@ class Flow:
     def bound(self, j: int) -> float:
         """At least ln norm2(A^i) for every i = 0 .. 2^j.
 
-        Norms of powers are submultiplicative: ln norm(A^(p+i)) <= ln norm(A^p) + bound for i, here with p = 2^(j-1). Small
-        matrices take four points p instead of one, and the bound ln cond(V) + i ln rho by their eigenvectors V.
+        Norms of powers are submultiplicative: ln norm(A^(p+i)) <= ln norm(A^p) + bound for i, here with p =
+        2^(j-1). Small matrices take four points p instead of one, and the bound ln cond(V) + i ln rho by
+        their eigenvectors V.
         """
         while len(self._bounds) <= j:
             self._bounds.append(self._next_bound(len(self._bounds)))
@@ -61,13 +63,13 @@ class Flow:
         return self.bound(j) - max(0.0, self.log_norm(j))
 
     def bound_forever(self, doublings: int = 24) -> float:
-        """A bound for all powers, found at the first of ``doublings`` squares that contracts; otherwise infinity."""
+        """A bound for all powers, where one of so many squarings gives a contraction; otherwise infinity."""
         contracting = (j for j in range(doublings) if self.log_norm(j) <= 0.0)
         j = next(contracting, None)
         return math.inf if j is None else self.bound(j)
 
     def first_powers(self, j: int) -> tuple[Array, Array]:
-        """A, A^2, .. A^(2^j) as matrices (2^j, n, n) with their largest entries near one, and the logs of their scales."""
+        """A, A^2, .. A^(2^j) as matrices (2^j, n, n) of moderate size and the logarithms of their scales."""
         if j not in self._first_powers:
             powers, scales = self.ladder.rung(0).matrix[None], np.array([self.ladder.rung(0).log_scale])
             for i in range(j):
@@ -131,7 +133,8 @@ class Flow:
         condition = self._eigenvector_condition
         if condition > _LARGEST_CONDITION or radius == 0.0:
             return math.inf
-        # Computed eigenpairs belong to a matrix that differs by rounding, which moves the radius by up to eps * condition.
+        # Computed eigenpairs belong to a matrix that differs by rounding, which moves the radius by up to eps
+        # * condition.
         rate = math.log(radius) + self.ladder.rung(0).log_scale + 1e-16 * condition * self.size
         return math.log(condition) + max(0.0, steps * rate) + _NORM_SLACK
 

@@ -1,7 +1,8 @@
-"""Frames carried through a chain of Jacobians, orthonormal at the ends of a block of steps and cheaper in between.
+"""Frames carried through a chain of Jacobians, orthonormalised as rarely as accuracy allows.
 
-Any well-conditioned frames will do: with J_t F_{t-1} = F_t U_t, U_t upper triangular, the logarithms of the diagonals of
-U_t add up, and one QR factorisation of the last frame turns the sums into those that QR at every step would have given.
+Any well-conditioned frames will do: with J_t F_{t-1} = F_t U_t, U_t upper triangular, the logarithms of the
+diagonals of U_t add up, and the QR factorisations of the first and the last frame turn the sums into those
+that QR at every step would have given.
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from scipy.linalg import blas
 
 from .._types import Array
 from .factors import Factors, RowScaled
-from .lu_gauges import LuGauge, TriangularLuGauge, orthonormal
+from .lu_gauges import LuGauge, TriangularLuGauge
 
-# Up to this size stacked calls for all sequences beat a call for each.
+# Up to these sizes stacked calls for all sequences beat a call for each, the cheapest and any other.
+_TINY = 8
 _SMALL = 32
-# Columns are orthonormalised anew before their condition is expected to reach this, at the latest after so many steps.
+# Columns are orthonormalised before their condition is expected to reach this, at the latest after so many
+# steps.
 _LOG_CONDITION = math.log(1e4)
 _LONGEST_STRETCH = 64
 # What a factorisation may find; the square of it is the condition of the Gram matrix.
@@ -27,81 +30,95 @@ _LARGEST_CONDITION = 1e6
 # Frames may grow or shrink by this many nats in between; float64 ends at 709.
 _LARGEST_GROWTH = 200.0
 
-
 Orthonormaliser = Callable[[Array], tuple[Array, Array] | None]
-"""Orthonormal frames for well-conditioned ones, and the diagonals of R, or None; may work in place."""
+"""Orthonormal frames for well-conditioned ones, and abs diag R, or None; may work in place."""
 
 
 class Gauge(Protocol):
-    """A way to carry orthonormal frames (B, N, k) through a block of steps."""
+    """Frames (B, N, k) on their way through the factors, and how they are kept well conditioned."""
+
+    frames: Array
 
     @property
     def name(self) -> str:
         """The algorithm in words."""
         ...
 
-    def advance(self, frames: Array, first: int, last: int) -> tuple[Array, Array]:
-        """The orthonormal frames after steps first .. last - 1, and the sums (B, k) of ln abs diag R over them.
+    def advance(self, first: int, last: int) -> Array:
+        """Carry the frames through the steps first .. last - 1.
 
-        -inf stands for a direction that these steps annihilate.
+        Returns the sums (B, k) over these steps of ln abs diag R, as QR at every step gives them; -inf stands
+        for a direction that the steps annihilate.
         """
         ...
 
 
-def gauge_for(factors: Factors, columns: int) -> Gauge:
-    """The cheapest gauge for these factors and so many columns."""
-    if factors.size <= _SMALL:
-        return StretchGauge(factors, _by_householder)
-    if 4 * columns <= factors.size:
-        return StretchGauge(factors, _by_cholesky)
-    if isinstance(factors, RowScaled) and columns == factors.size:
-        return TriangularLuGauge(factors)
-    return LuGauge(factors)
+def gauge_for(factors: Factors, frames: Array) -> Gauge:
+    """The cheapest gauge for these factors and orthonormal frames."""
+    columns = frames.shape[2]
+    if 4 * columns <= factors.size and factors.size > _SMALL:
+        return StretchGauge(factors, frames, _by_cholesky)
+    if isinstance(factors, RowScaled) and columns == factors.size and factors.size > _TINY:
+        return TriangularLuGauge(factors, frames)
+    return (
+        StretchGauge(factors, frames, _by_householder) if factors.size <= _SMALL else LuGauge(factors, frames)
+    )
 
 
 class StretchGauge:
     """Orthonormalises when the frames need it, not at every step: for few columns, or small matrices.
 
-    How long they can do without is read from the last factorisation: the spread of its diagonal is the rate at which
-    their condition grows. A stretch that went wrong is repeated step by step, and a step that is too much in itself,
-    such as one with rows of very different scales, is left to LU.
+    How long they can do without is read from the last factorisation: the spread of its diagonal is the rate
+    at which their condition grows. A stretch that went wrong is repeated step by step, and a step that is too
+    much in itself, such as one with rows of very different scales, is left to LU.
     """
 
     name = "QR when the condition of the frames requires it"
 
-    def __init__(self, factors: Factors, orthonormalise: Orthonormaliser) -> None:
+    def __init__(self, factors: Factors, frames: Array, orthonormalise: Orthonormaliser) -> None:
+        self.frames = frames
         self._factors = factors
         self._orthonormalise = orthonormalise
-        self._careful = LuGauge(factors)
         self._stretch = 1
 
-    def advance(self, frames: Array, first: int, last: int) -> tuple[Array, Array]:
-        """The frames after steps first .. last - 1, and the sums of ln abs diag R."""
-        sums, step = np.zeros((len(frames), frames.shape[2])), first
+    def advance(self, first: int, last: int) -> Array:
+        """Carry the frames through the steps first .. last - 1; the sums (B, k) of ln abs diag R."""
+        sums, step = np.zeros((len(self.frames), self.frames.shape[2])), first
         while step < last:
             length = min(self._stretch, last - step)
-            result = self._carried(frames, step, length)
-            if result is None and length > 1:
-                self._stretch = 1
-                continue
-            if result is None:
-                frames, logs = self._careful.advance(frames, step, step + 1)
-            else:
-                frames, diagonals = result
+            diagonals = self._carry(step, length)
+            if diagonals is not None:
                 logs = np.log(diagonals)
                 self._stretch = _next_stretch(logs, length)
-            sums, step = sums + logs, step + length
-        return orthonormal(frames, sums)
+                sums, step = sums + logs, step + length
+            elif length > 1:
+                self._stretch = 1
+            else:
+                sums, step = sums + self._careful_step(step), step + 1
+        return sums + self._made_orthonormal()
 
-    def _carried(self, frames: Array, first: int, length: int) -> tuple[Array, Array] | None:
-        """The frames some steps later and abs diag R; None where these span too much, or left float64 on the way."""
+    def _carry(self, first: int, length: int) -> Array | None:
+        """Some steps and a factorisation: abs diag R, or None and nothing done where that is too much."""
+        frames = self.frames
         with np.errstate(over="ignore", invalid="ignore"):
             for step in range(first, first + length):
                 frames = self._factors.times(step, frames)
             result = self._orthonormalise(frames) if np.isfinite(frames).all() else None
         if result is None or not np.all(result[1].min(axis=1) > result[1].max(axis=1) / _LARGEST_CONDITION):
             return None
-        return result
+        self.frames = result[0]
+        return result[1]
+
+    def _careful_step(self, step: int) -> Array:
+        gauge = LuGauge(self._factors, self.frames)
+        sums = gauge.advance(step, step + 1)
+        self.frames = np.linalg.qr(gauge.frames)[0]
+        return sums
+
+    def _made_orthonormal(self) -> Array:
+        """A Cholesky factorisation leaves frames as far from orthonormal as eps times the squared condition."""
+        self.frames, triangles = np.linalg.qr(self.frames)
+        return np.asarray(np.log(np.abs(np.diagonal(triangles, axis1=1, axis2=2))))
 
 
 def _by_householder(frames: Array) -> tuple[Array, Array] | None:
@@ -111,7 +128,7 @@ def _by_householder(frames: Array) -> tuple[Array, Array] | None:
 
 
 def _by_cholesky(frames: Array) -> tuple[Array, Array] | None:
-    """Q = Y R^-1 with R^T R = Y^T Y, in place, and diag R; None where the Gram matrix is not positive in float64."""
+    """Q = Y R^-1 with R^T R = Y^T Y, in place, and diag R; None where Y^T Y is not positive definite."""
     grams = frames.swapaxes(1, 2) @ frames
     if not np.isfinite(grams).all():
         return None

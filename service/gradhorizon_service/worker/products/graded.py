@@ -46,9 +46,11 @@ def premultiplied(core: Array, graded: GradedRows) -> GradedRows:
 
 def normalised(log_scales: Array, rows: Array) -> GradedRows:
     """The same matrices with the lengths of the rows moved into the scales; a zero row has the scale -inf."""
-    norms = np.sqrt(np.einsum("sij,sij->si", rows.conj(), rows).real)
+    peaks = np.abs(rows).max(axis=-1, initial=0.0)  # first, since squares of large entries overflow
+    rows = rows / np.where(peaks > 0.0, peaks, 1.0)[..., None]
+    norms = np.sqrt(np.einsum("sij,sij->si", rows, rows))
     with np.errstate(divide="ignore"):
-        scales = log_scales + np.log(norms)
+        scales = log_scales + np.log(peaks) + np.log(norms)
     return GradedRows(scales, rows / np.where(norms > 0.0, norms, 1.0)[..., None])
 
 

@@ -1,4 +1,4 @@
-"""Scaled matrices: mantissas near one, magnitudes as integer powers of two, and the ladder of a matrix's squares."""
+"""Matrices scaled by powers of two, and the ladder W, W^2, W^4, ... of one."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from .._types import Array
 LN2 = math.log(2.0)
 # Rows with norms outside this range are rescaled before their squares are summed, which could leave float64.
 _SAFE_NORM = 2.0**500
-# Binary orders that a square may fall short of the square of its largest entry while what underflows does not matter.
+# Binary orders that a square may fall short of the square of its largest entry while what underflows does not
+# matter.
 _RESOLVED_LOSS = 500
 
 
@@ -37,7 +38,7 @@ class ScaledPower:
 
 
 class PowerLadder:
-    """The powers (2**exponent W)^(2^j), j = 0, 1, ..., each squared from the one before when it is first asked for."""
+    """The powers (2**exponent W)^(2^j), j = 0, 1, ..., each made when it is first asked for."""
 
     def __init__(self, matrix: Array, exponent: int = 0) -> None:
         self._rungs = [scaled(matrix, exponent)]
@@ -50,10 +51,10 @@ class PowerLadder:
 
     @property
     def is_resolved(self) -> bool:
-        """Whether no square so far came out more than 500 binary orders below the square of its largest entry.
+        """Whether no square so far lies more than 500 binary orders below the square of its largest entry.
 
-        If one did, entries that underflowed beside the largest would have decided the result: a transient of a Jordan
-        block of size 256, say, spans more than float64 holds, in a loop of single steps too.
+        If one did, entries that underflowed beside the largest would have decided the result: a transient of
+        a Jordan block of size 256, say, spans more than float64 holds, in a loop of single steps too.
         """
         return self._deepest_loss < _RESOLVED_LOSS
 
@@ -88,7 +89,7 @@ def scaled(matrix: Array, exponent: int = 0) -> ScaledPower:
 
 
 def unit_rows(rows: Array) -> tuple[Array, Array]:
-    """Rows (..., N) divided by their norms, and the logarithms of these; zero rows stay zero with logarithm -inf."""
+    """Rows (..., N) divided by their norms, and the logarithms of these; zero rows stay zero, with -inf."""
     norms = np.sqrt(np.einsum("...i,...i->...", rows, rows))
     shift = np.zeros(norms.shape)
     odd = ~((norms > 1.0 / _SAFE_NORM) & (norms < _SAFE_NORM))

@@ -45,14 +45,15 @@ class Sweep:
     """J_T .. J_1 F_0 up to an orthogonal matrix on its left: a stack (B * R, N, N) for B sequences and R start frames.
 
     ``perturbed`` is the same product after relative errors of PERTURBATION in the frames of some steps. Of each step, (T, B * R),
-    ``log_pivots`` is sum_i ln|u_ii|, which is ln|det J_t|, and ``spreads`` is ln max|u_ii| - ln min|u_ii|. ``reversals``,
-    (B * R,), is the largest growth, in nats, by which a direction that had fallen behind another catches up with it.
+    ``log_pivots`` is sum_i ln|u_ii|, which is ln|det J_t|, and ``spreads`` is ln max|u_ii| - ln min|u_ii|. ``growth``, (B * R, N), is
+    sum_t ln|u_ii|, and ``reversals``, (B * R,), the most nats by which a direction that fell behind another catches up again.
     """
 
     product: GradedRows
     perturbed: GradedRows
     log_pivots: Array
     spreads: Array
+    growth: Array
     reversals: Array
 
 
@@ -226,6 +227,7 @@ class _Triangles:
             premultiplied(perturbed_core, self._perturbed),
             np.concatenate(self._log_pivots),
             np.concatenate(self._spreads),
+            np.sum(self._growth, axis=0),
             _reversals(np.stack(self._growth)),
         )
 

@@ -1,8 +1,9 @@
-"""Lyapunov exponents of a chain of step Jacobians: the rates, in nats per step, at which volumes along it grow."""
+"""Lyapunov exponents of a chain of step Jacobians: rates of growth, in nats per step."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from .._types import Array
 from .coordinates import eigenvalue_moduli, quasi_triangular
 from .determinants import log_determinant
 from .factors import Factors, Repeated, RowScaled
-from .gauges import Gauge, gauge_for
+from .gauges import gauge_for
 from .ladders import scaled
 from .lu_gauges import LuGauge, log
 
@@ -21,7 +22,10 @@ _TOLERANCE = 0.01
 _RELATIVE_TOLERANCE = 0.02
 # Fewer blocks say nothing about the error of their mean.
 _FEWEST_BLOCKS = 5
-# A small matrix with entries up to 1 and a determinant above exp(-25) is regular; others are looked at one by one.
+# Every block ends with a QR factorisation, which costs as much as several steps.
+_STEPS_A_BLOCK = 10
+# A small matrix with entries up to 1 and a determinant above exp(-25) is regular; others are looked at one by
+# one.
 _SMALL = 16
 _CHUNK = 2**14
 _SURELY_REGULAR = -25.0
@@ -31,14 +35,15 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class LyapunovSpectrum:
-    """Exponents (B, k) in nats per step, largest first, -inf for annihilated directions, and how far to trust them.
+    """Exponents (B, k) in nats per step, largest first, -inf for null directions, and how far to trust them.
 
-    ``standard_errors`` (B, k) come from the means of ``blocks`` blocks of steps; infinite, with ``error_reason``, where
-    there is one block only. ``converged`` (B,) is true where at least five blocks give every finite exponent a standard
-    error below 0.01 nats or 2 % of its size. ``steps`` were averaged after ``transient`` steps that aligned the frames
-    and were discarded. ``sum_of_exponents`` (B,), over the k given, equals ``mean_log_abs_det`` (B,) where k is the
-    ``size`` N; the latter comes from LU factorisations of the Jacobians, and is None where k is so much smaller that
-    these would be most of the work.
+    ``standard_errors`` (B, k) come from the means of ``blocks`` blocks of steps; infinite, with
+    ``error_reason``, where there is one block only. ``converged`` (B,) is true where at least five blocks
+    give every finite exponent a standard error below 0.01 nats or 2 % of its size. ``steps`` were averaged
+    after ``transient`` steps that aligned the frames and were discarded. ``sum_of_exponents`` (B,), over the
+    k given, equals ``mean_log_abs_det`` (B,) where k is the ``size`` N; the latter comes from LU
+    factorisations of the Jacobians, and is None where k is so much smaller that these would be most of the
+    work.
     """
 
     size: int
@@ -59,10 +64,10 @@ def lyapunov_exponents(
 ) -> LyapunovSpectrum:
     """The N exponents of every sequence, or the ``leading`` ones.
 
-    A frame with a fixed-seed random orthogonal start is carried along; the logarithms of its QR factors' diagonals,
-    summed over a block of steps and divided by their number, are the block's exponents (Benettin et al. 1980). The
-    start must not be the identity, which triangular factors leave where it is. By default a tenth of the steps is
-    discarded.
+    A frame with a fixed-seed random orthogonal start is carried along; the logarithms of its QR factors'
+    diagonals, summed over a block of steps and divided by their number, are the block's exponents (Benettin
+    et al. 1980). The start must not be the identity, which triangular factors leave where it is. By default a
+    tenth of the steps is discarded.
     """
     if isinstance(factors, Repeated):
         return exponents_of_repeated(factors.matrix, leading)
@@ -71,10 +76,11 @@ def lyapunov_exponents(
         factors.steps // _TRANSIENT_SHARE if transient is None else transient, max(0, factors.steps - 1)
     )
     steps = factors.steps - discarded
-    edges = discarded + np.linspace(0, steps, max(1, min(blocks, steps)) + 1).round().astype(int)
+    count = max(1, min(blocks, steps, max(_FEWEST_BLOCKS, steps // _STEPS_A_BLOCK)))
+    edges = discarded + np.linspace(0, steps, count + 1).round().astype(int)
     march = _March(factors, columns)
     march.advance(0, discarded)
-    sums = np.array([march.advance(first, last) for first, last in zip(edges[:-1], edges[1:], strict=True)])
+    sums = np.array([march.advance(first, last) for first, last in pairwise(edges)])
     determinant = None
     if 4 * columns > factors.size or isinstance(factors, RowScaled):
         determinant = _mean_log_abs_det(factors, discarded)
@@ -82,14 +88,15 @@ def lyapunov_exponents(
 
 
 def exponents_of_repeated(matrix: Array, leading: int | None = None) -> LyapunovSpectrum:
-    """The exponents of h_t = W h_{t-1}: ln of the moduli of W's eigenvalues, exactly, whatever the number of steps."""
+    """The exponents of h_t = W h_{t-1}: ln of the moduli of W's eigenvalues, for any number of steps."""
     first = scaled(matrix)
     moduli = np.sort(eigenvalue_moduli(quasi_triangular(first.matrix)[0]))[::-1]
-    # An eigenvalue that should be zero is computed as rounding: as many are zero as directions vanish in one step.
-    _, sums = LuGauge(Repeated(first.matrix, 1)).advance(_start(1, len(matrix), len(matrix)), 0, 1)
+    # An eigenvalue that should be zero is computed as rounding: as many are zero as directions vanish in one
+    # step.
+    sums = LuGauge(Repeated(first.matrix, 1), _start(1, len(matrix), len(matrix))).advance(0, 1)
     alive = len(matrix) - int(np.isneginf(sums).sum())
     logs = log(np.where(np.arange(len(matrix)) < alive, moduli, 0.0)) + first.log_scale
-    determinant = np.array([log_determinant(matrix).value])
+    determinant = np.array([_log_abs_det(matrix)])
     return replace(exact_spectrum(logs, leading), mean_log_abs_det=determinant, algorithm="eigenvalues of W")
 
 
@@ -114,9 +121,9 @@ def exact_spectrum(logs: Array, leading: int | None = None) -> LyapunovSpectrum:
 def kaplan_yorke_dimension(exponents: Array) -> float | None:
     """The dimension j + (lambda_1 + .. + lambda_j) / abs(lambda_(j+1)), j the most exponents with a sum >= 0.
 
-    ``exponents`` (N,) is the full spectrum, largest first (Kaplan and Yorke 1979). None where the largest is not
-    positive, and where all together sum to more than zero: then volumes grow, and no set is left that could have a
-    dimension.
+    ``exponents`` (N,) is the full spectrum, largest first (Kaplan and Yorke 1979). None where the largest is
+    not positive, and where all together sum to more than zero: then volumes grow, and no set is left that
+    could have a dimension.
     """
     sums = np.cumsum(exponents)
     if len(sums) == 0 or exponents[0] <= _ROUNDING or sums[-1] > _ROUNDING:
@@ -132,39 +139,40 @@ class _March:
 
     def __init__(self, factors: Factors, columns: int) -> None:
         self._factors = factors
-        self._frames = _start(factors.batch, factors.size, columns)
         self._lost = np.zeros((factors.batch, columns), dtype=bool)
-        self._gauge: Gauge = gauge_for(factors, columns)
+        self._gauge = gauge_for(factors, _start(factors.batch, factors.size, columns))
         self.algorithm = self._gauge.name
 
     def advance(self, first: int, last: int) -> Array:
-        """The sums (B, columns) of logarithms over the steps first .. last - 1; -inf for directions lost so far."""
+        """The sums (B, columns) of logarithms over the steps first .. last - 1; -inf for lost directions."""
         sums = np.zeros(self._lost.shape)
-        kept = self._frames.shape[2]
+        kept = self._gauge.frames.shape[2]
         if last > first and kept:
-            self._frames, sums[:, :kept] = self._gauge.advance(self._frames, first, last)
+            sums[:, :kept] = self._gauge.advance(first, last)
         self._lost |= np.isneginf(sums)
         self._drop(int((~self._lost).any(axis=0).sum()))
         return np.where(self._lost, -np.inf, sums)
 
     def _drop(self, kept: int) -> None:
-        """Carry on with the columns that some sequence still has: a random start loses its last ones first."""
-        if kept < self._frames.shape[2] and not self._lost[:, :kept].all(axis=0).any():
-            self._frames = self._frames[:, :, :kept]
-            self._gauge = gauge_for(self._factors, max(1, kept))
+        """Carry on with the columns that some sequence still has: a random start loses the last ones first."""
+        frames = self._gauge.frames
+        if kept < frames.shape[2] and not self._lost[:, :kept].all(axis=0).any():
+            self._gauge = gauge_for(self._factors, np.linalg.qr(frames[:, :, :kept])[0])
 
 
 def _start(batch: int, size: int, columns: int) -> Array:
-    """The same random orthonormal frame for every sequence."""
-    frame = np.linalg.qr(np.random.default_rng(20).standard_normal((size, columns)))[0]
+    """The same random orthonormal frame for every sequence; fewer columns are the first of more."""
+    frame = np.linalg.qr(np.random.default_rng(20).standard_normal((size, size))[:, :columns])[0]
     return np.tile(frame, (batch, 1, 1))
 
 
 def _mean_log_abs_det(factors: Factors, first: int) -> Array:
-    """The mean of ln abs det J_t over the steps from ``first`` on, (B,); -inf where one of them is singular."""
+    """The mean of ln abs det J_t over the steps from ``first`` on, (B,); -inf where one is singular."""
+    if first == factors.steps:
+        return np.zeros(factors.batch)
     if isinstance(factors, RowScaled):
         slopes = log(np.abs(factors.slopes[first:])).sum(axis=2).mean(axis=0)
-        return np.asarray(slopes + log_determinant(factors.matrix).value)
+        return np.asarray(slopes + _log_abs_det(factors.matrix))
     height = max(1, _CHUNK // (factors.batch * factors.size**2))
     chunks = [range(t, min(t + height, factors.steps)) for t in range(first, factors.steps, height)]
     logs = [_log_abs_dets(np.array([factors.dense(step) for step in chunk])) for chunk in chunks]
@@ -178,8 +186,13 @@ def _log_abs_dets(matrices: Array) -> Array:
         logs = np.linalg.slogdet(matrices)[1]
         if np.all(logs > size * log(np.abs(matrices).max(axis=(-2, -1))) + _SURELY_REGULAR):
             return np.asarray(logs)
-    flat = [log_determinant(matrix).value for matrix in matrices.reshape(-1, size, size)]
+    flat = [_log_abs_det(matrix) for matrix in matrices.reshape(-1, size, size)]
     return np.reshape(flat, matrices.shape[:-2])
+
+
+def _log_abs_det(matrix: Array) -> float:
+    value = log_determinant(matrix)
+    return -np.inf if value is None else value
 
 
 def _spectrum(

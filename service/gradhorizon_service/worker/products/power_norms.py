@@ -1,6 +1,7 @@
 """Norms of W^k v for a linear recurrence: at chosen steps by squaring, at every step by block Krylov.
 
-Gradients of h_t = W h_{t-1} are the same quantity with the transposed matrix. Logarithms are natural; -inf is exactly zero.
+Gradients of h_t = W h_{t-1} are the same quantity with the transposed matrix. Logarithms are natural; -inf is
+exactly zero.
 """
 
 from __future__ import annotations
@@ -24,8 +25,8 @@ _BLOCK_NUMBERS = 4096
 def log_norms_at(matrix: Array, vectors: Array, steps: Steps) -> Array:
     """ln norm(W^k v) for every k of ``steps`` and every row v of ``vectors`` (B, N): (len(steps), B).
 
-    W^(2^j) is made once for each j and applied, as one product of matrices, to all k that have the bit j: log2(k) products
-    whatever the steps are. Relative errors are about k * eps, as in a loop.
+    W^(2^j) is made once for each j and applied, as one product of matrices, to all k that have the bit j:
+    log2(k) products whatever the steps are. Relative errors are about k * eps, as in a loop.
     """
     return log_norms_and_directions_at(matrix, vectors, steps)[0]
 
@@ -51,7 +52,7 @@ def log_norms_and_directions_at(matrix: Array, vectors: Array, steps: Steps) -> 
 
 
 def log_norm_series(matrix: Array, vectors: Array, depth: int) -> Array:
-    """ln norm(W^k v) for all k = 0 .. depth: (depth + 1, B). The work grows with the depth, about B N^2 a step."""
+    """ln norm(W^k v) for all k = 0 .. depth: (depth + 1, B), in about B N^2 multiplications a step."""
     logs = np.full((depth + 1, len(vectors)), -np.inf)
     for rows, coordinates in reached_coordinates(matrix, vectors):
         basis = power_coordinates(matrix[np.ix_(coordinates, coordinates)], depth)
@@ -61,10 +62,10 @@ def log_norm_series(matrix: Array, vectors: Array, depth: int) -> Array:
 
 
 def krylov_log_norms(ladder: PowerLadder, units: Array, depth: int) -> Array:
-    """Log growth of unit rows (B, n) under W^k, k = 0 .. depth, for a matrix given by its ladder: (depth + 1, B).
+    """Log growth (depth + 1, B) of unit rows (B, n) under W^k, k = 0 .. depth, W given by its ladder.
 
-    The block [v, Wv, .. W^(b-1) v] is built by doubling and then moved on by W^b: products of matrices instead of
-    ``depth`` products with vectors.
+    The block [v, Wv, .. W^(b-1) v] is built by doubling and then moved on by W^b: products of matrices
+    instead of ``depth`` products with vectors.
     """
     block, logs = units[None], np.zeros((1, len(units)))
     series = np.empty((depth + 1, len(units)))
@@ -82,10 +83,10 @@ def krylov_log_norms(ladder: PowerLadder, units: Array, depth: int) -> Array:
 
 
 def median_over_batch(values: Array) -> Array:
-    """The median over the last axis, the mean of the two middle values where their number is even; -inf is the lowest."""
-    ordered = np.sort(values, axis=-1)
+    """The median over the last axis, the mean of the two middle values of an even number; -inf is the lowest."""
+    ordered: Array = np.sort(values, axis=-1)
     size = ordered.shape[-1]
-    return 0.5 * (ordered[..., (size - 1) // 2] + ordered[..., size // 2])
+    return np.asarray(0.5 * (ordered[..., (size - 1) // 2] + ordered[..., size // 2]))
 
 
 def _advanced(ladder: PowerLadder, j: int, block: Array, logs: Array) -> tuple[Array, Array]:

@@ -24,7 +24,7 @@ _MOST_WORK = 1e10
 
 @dataclass(frozen=True)
 class PeakNorm:
-    """ln of the largest norm2(W^k), k = 0 .. depth, and the k that has it; ``exact`` where no other k can be larger."""
+    """ln of the largest norm2(W^k), k = 0 .. depth, and its k; ``exact`` where no other k can be larger."""
 
     log_peak: float
     peak_step: int
@@ -34,9 +34,10 @@ class PeakNorm:
 def peak_norm(matrix: Array, depth: int) -> PeakNorm:
     """max over k = 0 .. depth of ln norm2(W^k), without computing all powers.
 
-    From a power W^k, the next s steps stay below ln norm(W^k) + U, U >= ln norm(W^i) for i <= s. Stretches of steps whose
-    bound is above the largest norm found are halved, the most promising first. Both ends are settled at once: a
-    contraction peaks at 0, and where norm(W^depth) is norm(W)^depth, as for normal matrices, every norm is that power.
+    From a power W^k, the next s steps stay below ln norm(W^k) + U, U >= ln norm(W^i) for i <= s. Stretches of
+    steps whose bound is above the largest norm found are halved, the most promising first. Both ends are
+    settled at once: a contraction peaks at 0, and where norm(W^depth) is norm(W)^depth, as for normal
+    matrices, every norm is that power.
     """
     flow = Flow(power_coordinates(matrix, depth).ladder)
     highest = depth * flow.log_norm(0)
@@ -86,7 +87,7 @@ class _Search:
             self._best, self._best_step = log_norm, step
 
     def _search(self, first: _Point, j: int) -> None:
-        """Examine the steps between ``first`` and 2^j later, always halving the stretch with the highest bound."""
+        """Examine the steps up to 2^j after ``first``, always halving the stretch with the highest bound."""
         order, work = count(), 0.0
         heap: list[tuple[float, int, int, _Point]] = []
 
@@ -111,7 +112,7 @@ class _Search:
             work += 2.0 ** min(j, self._leaf) * point.frame.matrix.size * self._flow.size
 
     def _scan(self, start: _Point, j: int) -> None:
-        """Compute the norms of the 2^j - 1 steps after ``start``, exactly where a bound allows a new largest one."""
+        """Note the 2^j - 1 steps after ``start`` whose Frobenius norms allow for a new largest norm."""
         powers, scales = (series[:-1] for series in self._flow.first_powers(j))
         frames = start.frame.matrix @ powers.swapaxes(-1, -2)
         with np.errstate(divide="ignore"):
@@ -131,7 +132,7 @@ class _Search:
         return moved
 
     def _never_rises_again(self, point: _Point) -> bool:
-        """Whether the bounds exclude a larger norm for good, found without a power that is not needed for it."""
+        """Whether the bounds exclude a larger norm up to the depth, at the cost of few powers."""
         for j in range((self._depth - point.step).bit_length() + 1):
             if point.log_norm + self._flow.bound(j) > self._best + _tie(self._best):
                 return False
@@ -145,7 +146,7 @@ class _Search:
             return point
         self._exact = self._exact and self._flow.ladder.is_resolved
         self._flow, rows = smaller
-        frame = scaled(np.linalg.qr(rows, mode="r"), point.frame.exponent)
+        frame = scaled(np.asarray(np.linalg.qr(rows, mode="r")), point.frame.exponent)
         return _Point(point.step, frame, point.log_norm)
 
     @property

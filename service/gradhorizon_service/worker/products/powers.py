@@ -16,9 +16,9 @@ from .ladders import ScaledPower, scaled
 class PowerSum:
     """A sum of products of powers, and how much of it cancelled.
 
-    ``cancellation`` adds up, over the doublings, ln((norm of one half + norm of the other) / norm of their sum), in nats:
-    a relative rounding error eps in the terms can have grown to eps * exp(cancellation) in the sum. Infinite where a
-    sum cancelled to zero.
+    ``cancellation`` adds up, over the doublings, ln((norm of one half + norm of the other) / norm of their
+    sum), in nats: a relative rounding error eps in the terms can have grown to eps * exp(cancellation) in the
+    sum. Infinite where a sum cancelled to zero.
     """
 
     value: ScaledPower
@@ -37,8 +37,8 @@ def power(matrix: Array, p: int) -> ScaledPower:
 def power_sum(a: Array, x: Array, b: Array, p: int) -> PowerSum:
     """The sum over k = 0 .. p-1 of A^k X B^(p-1-k), by doubling: S_2q = A^q S_q + S_q B^q.
 
-    With A = B = W^T and X the sum of g h_0^T over the batch, this is dL/dW of the recurrence h_t = W h_{t-1} over p
-    steps, in about log2(p) doublings instead of p outer products.
+    With A = B = W^T and X the sum of g h_0^T over the batch, this is dL/dW of the recurrence h_t = W h_{t-1}
+    over p steps, in about log2(p) doublings instead of p outer products.
     """
     of_a, of_b = power_coordinates(a, p), power_coordinates(b, p)
     term = scaled(of_b.enter(of_a.enter(x.T).T))
@@ -48,7 +48,7 @@ def power_sum(a: Array, x: Array, b: Array, p: int) -> PowerSum:
 
 
 def _doubled(a: ScaledPower, x: ScaledPower, b: ScaledPower, p: int) -> tuple[ScaledPower, float]:
-    """The sum and its cancellation, reading the binary digits of p from the highest: q -> 2 q, then q -> q + 1."""
+    """The sum and its cancellation; p is built up from its highest binary digit: q -> 2 q, then q -> q + 1."""
     total, cancellation = ScaledPower(np.zeros_like(x.matrix), 0), 0.0
     left, right = scaled(np.eye(len(a.matrix))), scaled(np.eye(len(b.matrix)))
     for digit in f"{p:b}":

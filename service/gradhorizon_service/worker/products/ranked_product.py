@@ -23,7 +23,7 @@ def ranked_product(factors: Factors, start: Array) -> GradedRows:
     frame, pending = start, _Pending()
     for step in range(factors.steps):
         images = factors.times(step, frame[None])[0]
-        kept = compressed(images, rounding_errors(factors.dense(step)[0], frame))
+        kept = compressed(images, rounding_errors(factors.dense(step)[0], frame, N))
         if pending.spread + kept.spread > _WIDEST_SPREAD or pending.count == _BLOCK:
             graded, pending = pending.absorbed(graded), _Pending()
         frame, pending = kept.frame, pending.followed_by(kept)

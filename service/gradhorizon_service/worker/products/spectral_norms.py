@@ -9,7 +9,8 @@ import numpy as np
 from .._types import Array
 from .ladders import ScaledPower
 
-# From this size on a few dozen products with vectors cost less than one product of matrices and its eigenvalues.
+# From this size on a few dozen products with vectors cost less than one product of matrices and its
+# eigenvalues.
 LARGE = 96
 _MOST_ITERATIONS = 60
 _RESIDUAL = 1e-10
@@ -26,8 +27,9 @@ def log_spectral_norm(power: ScaledPower) -> float:
 def quick_log_spectral_norm(power: ScaledPower) -> float:
     """The same for many matrices in a row: by Lanczos steps where they are large and converge.
 
-    Steps end when an eigenvalue of the Gram matrix lies within 1e-10 of the largest Ritz value, relatively. The distance
-    itself is usually the square of that; the largest eigenvalue is missed only by a start that is orthogonal to its vector.
+    Steps end when an eigenvalue of the Gram matrix lies within 1e-10 of the largest Ritz value, relatively.
+    The distance itself is usually the square of that; the largest eigenvalue is missed only by a start that
+    is orthogonal to its vector.
     """
     if len(power.matrix) < LARGE or not power.matrix.any():
         return log_spectral_norm(power)
@@ -36,7 +38,7 @@ def quick_log_spectral_norm(power: ScaledPower) -> float:
 
 
 def _largest_ritz_value(matrix: Array) -> float | None:
-    """The largest eigenvalue of M^T M by Lanczos with full reorthogonalisation, None if it has not converged."""
+    """The largest eigenvalue of M^T M, by Lanczos with full reorthogonalisation; None if not converged."""
     size = matrix.shape[1]
     start = np.random.default_rng(0).standard_normal(size)
     basis = np.zeros((_MOST_ITERATIONS + 1, size))

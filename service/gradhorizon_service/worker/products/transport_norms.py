@@ -1,4 +1,4 @@
-"""Norms of the transport at every lag, and the singular values of the whole product as far as float64 resolves them."""
+"""The largest norm of the transport over the lags, and singular values as far as plain products resolve them."""
 
 from __future__ import annotations
 
@@ -22,17 +22,19 @@ _EPS = float(np.finfo(np.float64).eps)
 _PROBES = 4
 # Samples of the errors are taken this many times, so that few are larger.
 _SAFETY = 8.0
-# Products are rescaled when their entries leave 2^-100 .. 2^100: norms square them, and factors may bring 1e200.
+# Products are rescaled when their entries leave 2^-100 .. 2^100: norms square them, and factors may bring
+# 1e200.
 _SCALE_RANGE = 100
 
 
 @dataclass(frozen=True, eq=False)
 class TransportPeak:
-    """How large the transport gets over the lags, and what is left of it at the last one; an entry for each sequence.
+    """How large the transport gets over the lags, and what is left of it at the last, for every sequence.
 
-    ``log_peak`` (B,) is the largest ln norm2(J_T .. J_{T-k+1}) over the lags k = 0 .. T, ``peak_lag`` the first k that has
-    it, ``log_norm`` the value at k = T. ``log_singular_values`` (B, N), descending, are those of the product as computed;
-    each has an absolute error of up to about exp(``log_floor``), so that those near or below it mean nothing.
+    ``log_peak`` (B,) is the largest ln norm2(J_T .. J_{T-k+1}) over the lags k = 0 .. T, ``peak_lag`` the
+    first k that has it, ``log_norm`` the value at k = T. ``log_singular_values`` (B, N), descending, are
+    those of the product as computed; each has an absolute error of up to about exp(``log_floor``), so that
+    those near or below it mean nothing.
     """
 
     log_peak: Array
@@ -45,9 +47,9 @@ class TransportPeak:
 def transport_peak(factors: Factors) -> TransportPeak:
     """Multiply the factors from the last to the first and watch the norm.
 
-    Products are powers of two times matrices of moderate size. Frobenius norms bound 2-norms from above: only where they
-    exceed the largest 2-norm so far is the latter computed. One product of matrices a step and sequence; repeated
-    factors are squared instead.
+    Products are powers of two times matrices of moderate size. Frobenius norms bound 2-norms from above: only
+    where they exceed the largest 2-norm so far is the latter computed. One product of matrices a step and
+    sequence; repeated factors are squared instead.
     """
     if isinstance(factors, Repeated):
         return _of_powers(factors.matrix, factors.steps)
@@ -58,7 +60,7 @@ def transport_peak(factors: Factors) -> TransportPeak:
 
 
 class _March:
-    """The transposed partial product J_{T-k+1}^T .. J_T^T of every sequence, and a few columns of its rounding errors."""
+    """The transposed partial product J_{T-k+1}^T .. J_T^T of every sequence, and a sample of its errors."""
 
     def __init__(self, factors: Factors) -> None:
         batch, self._size = factors.batch, factors.size
@@ -99,7 +101,7 @@ class _March:
         return self._exponents * LN2
 
     def _add_errors(self, norms: Array) -> None:
-        """Sample the rounding errors of one product, given the Frobenius norm that all N columns of them have."""
+        """Sample the rounding errors of one product, given their Frobenius norm."""
         probes = self._columns[:, :, self._size :]
         probes += self._generator.standard_normal(probes.shape) * (norms / self._size)[:, None, None]
 
@@ -138,7 +140,7 @@ class _March:
 
 
 def _of_powers(matrix: Array, steps: int) -> TransportPeak:
-    """The same for J_t = W at every step, by squaring; errors show in the difference to a noisy second computation."""
+    """The same for J_t = W at every step, by squaring; a noisy second computation shows the errors."""
     peak = peak_norm(matrix, steps)
     product, noisy = power(matrix, steps), _noisy_power(matrix, steps)
     difference = product.matrix - np.ldexp(noisy.matrix, max(-3000, noisy.exponent - product.exponent))
@@ -151,7 +153,7 @@ def _of_powers(matrix: Array, steps: int) -> TransportPeak:
 
 
 def _noisy_power(matrix: Array, p: int) -> ScaledPower:
-    """W^p with random errors of the size of rounding in every product, and in W if that is reduced to Schur form."""
+    """W^p with random errors of the size of rounding in every product, and in W where it is reduced."""
     generator = np.random.default_rng(0)
 
     def product(left: ScaledPower, right: ScaledPower) -> ScaledPower:
@@ -175,7 +177,7 @@ def _noisy_power(matrix: Array, p: int) -> ScaledPower:
 def _frobenius_norms(matrices: Array) -> Array:
     """Frobenius norms of a stack of matrices, scaled first where their squares leave float64."""
     with np.errstate(over="ignore"):
-        norms = np.sqrt(np.einsum("bij,bij->b", matrices, matrices))
+        norms: Array = np.sqrt(np.einsum("bij,bij->b", matrices, matrices))
     odd = np.flatnonzero(~((norms > 1e-140) & (norms < np.inf)))
     if len(odd):
         largest = np.abs(matrices[odd]).max(axis=(1, 2))

@@ -27,8 +27,8 @@ def shares_of(log_norms: Array, lags: Array) -> Shares:
     return Shares(reported, log_norms[reported], whole, most, True)
 
 
-def shares_of_samples(log_norms: Array, sampled: Array, lags: Array) -> Shares:
-    """The same where ln ||G_k|| is known at sampled lags only: each sample stands for the lags nearest to it."""
+def shares_of_samples(log_norms: Array, sampled: Array, lags: Array, log_reported: Array) -> Shares:
+    """The same where ln ||G_k|| is known at sampled lags, each standing for those nearest to it, and at reported ones."""
     edges = np.concatenate([[0.0], (sampled[1:] + sampled[:-1] + 1) / 2, [sampled[-1] + 1.0]])
     weighted = log_norms + np.log(np.diff(edges))
     whole = log_sum(weighted)
@@ -36,5 +36,4 @@ def shares_of_samples(log_norms: Array, sampled: Array, lags: Array) -> Shares:
     if whole > -np.inf:
         held = np.cumsum(np.exp(weighted - whole))
         most = int(np.ceil(edges[int(np.searchsorted(held, _MOST * held[-1])) + 1]))
-    reported = lags[lags <= sampled[-1]]
-    return Shares(reported, np.interp(reported, sampled, log_norms), whole, most, False)
+    return Shares(lags, log_reported, whole, most, False)

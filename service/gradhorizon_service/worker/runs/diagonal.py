@@ -15,10 +15,9 @@ from ..outcome import outcome_of
 from ..parameter_gradients import ScaledArray
 from ..problem import Problem
 from ..products.diagonal_norms import diagonal_first_crossing, diagonal_log_norms_at
-from ..products.lyapunov import LyapunovSpectrum
-from ..products.singular_values import LogSingularValues
+from ..products.lyapunov import LyapunovSpectrum, exact_spectrum
+from ..products.singular_values import LogSingularValues, exactly
 from ..products.transport_norms import TransportPeak
-from ._diagonal_transport import diagonal_lyapunov, diagonal_singular_values, diagonal_transport_peak
 from ._run import Shares
 from ._shares import shares_of
 from .stepped import SteppedRun
@@ -31,11 +30,115 @@ class DiagonalTransport:
     depth: int
 
     def singular_values(self) -> LogSingularValues:
-        return diagonal_singular_values(self.matrix, self.depth)
+        logs = _log_growth(self.matrix.eigenvalues, self.depth)
+        return exactly(logs[None], "depth times ln |lambda| (normal matrix)")
 
     @property
     def transport_peak(self) -> TransportPeak:
-        return diagonal_transport_peak(self.matrix, self.depth)
+        """A norm that grows does so to the end, and one that shrinks is largest at lag 0."""
+        logs = self.singular_values().log_values
+        growth = logs[:, 0]
+        return TransportPeak(
+            np.maximum(growth, 0.0), np.where(growth > 0, self.depth, 0), growth, logs, np.array([-np.inf])
+        )
 
     def lyapunov(self, leading: int | None) -> LyapunovSpectrum:
-        return diagonal_lyapunov(self.matrix, leading)
+        return exact_spectrum(np.sort(_log_growth(self.matrix.eigenvalues, 1))[::-1], leading)
+
+
+class SteppedDiagonalRun(DiagonalTransport, SteppedRun):
+    """A spectrum-only linear cell with a drive, or with a loss that needs every state: stepped mode by mode."""
+
+
+class DiagonalRun(DiagonalTransport):
+    """A spectrum-only linear cell without drive, with a loss whose gradient does not depend on the state."""
+
+    activation = None
+    parts = None
+
+    def __init__(self, problem: Problem, cell: DiagonalLinearCell) -> None:
+        self.problem = problem
+        self.matrix = cell.blocks
+        self.depth = problem.depth
+        self.outcome = outcome_of(problem.depth, problem.depth)
+        self.warnings: list[str] = []
+        self.algorithms: dict[str, str] = {"gradients": "powers of the eigenvalues"}
+
+    @cached_property
+    def initial_state(self) -> Array:
+        initial = self.problem.initial_state
+        size = self.matrix.size
+        if initial is None:
+            return np.zeros((self.problem.batch, size))
+        return initial.build(self.problem.batch, size, self.matrix)
+
+    @cached_property
+    def cotangent(self) -> Array:
+        return self.problem.loss.gradient(self.initial_state, self.depth).outputs
+
+    def _log_norms(self, vectors: Array, steps: Array) -> Array:
+        return diagonal_log_norms_at(self.matrix.multipliers, np.abs(self.matrix.modes(vectors)), steps)
+
+    def state_log_norms(self, steps: Array) -> Array:
+        return self._log_norms(self.initial_state, steps + self.problem.burn_in)
+
+    def final_state(self) -> Array | None:
+        logs, phases = self._final_modes()
+        with np.errstate(over="ignore", under="ignore"):
+            sizes = np.exp(logs)
+        return self.matrix.coordinates(sizes * np.exp(1j * phases)) if np.isfinite(sizes).all() else None
+
+    def final_direction(self) -> Array:
+        logs, phases = self._final_modes()
+        peaks = np.max(logs, axis=1, keepdims=True)
+        sizes = np.exp(logs - np.where(np.isneginf(peaks), 0.0, peaks))
+        return self.matrix.coordinates(sizes * np.exp(1j * phases))
+
+    def _final_modes(self) -> tuple[Array, Array]:
+        """ln of the modulus and the phase of every mode of s_T, (B, m) each."""
+        modes = self.matrix.modes(self.initial_state)
+        steps = self.depth + self.problem.burn_in
+        with np.errstate(divide="ignore"):
+            logs = np.log(np.abs(modes)) + _log_growth(self.matrix.multipliers, steps)
+        return logs, np.angle(modes) + steps * np.angle(self.matrix.multipliers)
+
+    def gradient_log_norms(self, lags: Array, part: slice | None = None) -> Array:
+        return self.transported_log_norms(lags)
+
+    def transported_log_norms(self, lags: Array) -> Array:
+        return self._log_norms(self.cotangent, lags)
+
+    def crossing(self, nats: float, clipped: bool = False) -> Crossing:
+        moduli = np.abs(self.matrix.modes(self.cotangent))
+        alive = moduli.max(axis=1) > 0
+        if not alive.any():
+            return Crossing(None, None)
+        found = diagonal_first_crossing(self.matrix.multipliers, moduli[alive], self.depth, nats)
+        return Crossing(found.decay_step, found.growth_step)
+
+    def parameter_gradients(self, clipped: bool = False) -> Mapping[str, ScaledArray]:
+        """d L / d lambda_i = T lambda_i^(T-1) g_i conj(h_i), summed over sequences, as (a, b) of each block."""
+        products = np.einsum(
+            "bi,bi->i", self.matrix.modes(self.cotangent), self.matrix.modes(self.initial_state).conj()
+        )
+        steps = self.depth - 1 + self.problem.burn_in
+        with np.errstate(divide="ignore"):
+            logs = np.log(np.abs(products)) + _log_growth(self.matrix.multipliers, steps) + np.log(self.depth)
+        peak = float(np.max(logs, initial=-np.inf))
+        if peak == -np.inf:
+            return {"weights": ScaledArray.of(np.zeros((len(products), 2)))}
+        phases = np.angle(products) - steps * np.angle(self.matrix.multipliers)
+        turned = np.where(self.matrix.is_pair, np.sin(phases), 0.0)  # a real eigenvalue has no imaginary part to learn
+        gradient = np.stack([np.cos(phases), turned], axis=-1) * np.exp(logs - peak)[:, None]
+        return {"weights": ScaledArray.of(gradient, peak)}
+
+    def shares(self, lags: Array, clipped: bool = False) -> Shares | None:
+        """Every lag contributes the same: g_k h_{T-1-k} = lambda^(T-1) g h whatever k."""
+        logs = np.full(self.depth, self.parameter_gradients()["weights"].log_norm - np.log(self.depth))
+        return shares_of(logs, lags)
+
+
+def _log_growth(eigenvalues: Array, steps: int) -> Array:
+    """ln |lambda|^steps, zero for no steps even where lambda is zero."""
+    with np.errstate(divide="ignore"):
+        return steps * np.log(np.abs(eigenvalues)) if steps else np.zeros(len(eigenvalues))

@@ -13,7 +13,7 @@ import numpy as np
 
 from .._types import Array
 from ..cells import RnnCell
-from ..horizon import Crossing
+from ..horizon import LN10, Crossing
 from ..outcome import outcome_of
 from ..parameter_gradients import ScaledArray
 from ..problem import Problem
@@ -28,8 +28,10 @@ from ..products.transport_norms import TransportPeak, transport_peak
 from ._run import Shares
 from ._shares import shares_of, shares_of_samples
 
-_ALL_LAGS = 4096
-"""Up to this depth the share of every single lag is computed; beyond, of a grid that fills as many points."""
+_DIGITS = 16.0
+_FEW_DIGITS = 8.0
+_ALL_LAGS = 1024
+"""Up to this depth the share of every single lag is computed; beyond, of a grid of as many points."""
 
 
 class PowersRun:
@@ -44,6 +46,7 @@ class PowersRun:
         self.depth = problem.depth
         self.outcome = outcome_of(problem.depth, problem.depth)
         self.warnings: list[str] = []
+        self._crossings: dict[float, Crossing] = {}
         self.algorithms: dict[str, str] = {"gradients": "powers of W by squaring, log-scaled"}
 
     @cached_property
@@ -84,37 +87,58 @@ class PowersRun:
         return log_norms_at(self.matrix.T, self.cotangent, lags)
 
     def crossing(self, nats: float, clipped: bool = False) -> Crossing:
+        if nats not in self._crossings:
+            self._crossings[nats] = self._crossing(nats)
+        return self._crossings[nats]
+
+    def _crossing(self, nats: float) -> Crossing:
         alive = np.abs(self.cotangent).max(axis=1) > 0
         if not alive.any():
             return Crossing(None, None)
         found = first_crossing(self.matrix.T, self.cotangent[alive], self.depth, nats)
+        if not found.certain:
+            self.warnings.append("horizon: a crossing between the lags that were looked at cannot be excluded")
         return Crossing(found.decay_step, found.growth_step)
 
     def parameter_gradients(self, clipped: bool = False) -> Mapping[str, ScaledArray]:
+        return {"weights": self._weights_gradient}
+
+    @cached_property
+    def _weights_gradient(self) -> ScaledArray:
+        """dL/dW = sum over k of (W^T)^k (sum_b g_b h_b^T) (W^T)^(T-1-k)."""
         log_norm, direction = self._start
         peak = float(np.max(log_norm, initial=-np.inf))
         if peak == -np.inf:
-            return {"weights": ScaledArray.of(np.zeros_like(self.matrix))}
+            return ScaledArray.of(np.zeros_like(self.matrix))
         outer = self.cotangent.T @ (direction * np.exp(log_norm - peak)[:, None])
         summed = power_sum(self.matrix.T, outer, self.matrix.T, self.depth)
-        if summed.cancellation > np.log(1e8):
+        digits = _DIGITS - min(summed.cancellation / LN10, _DIGITS)
+        if digits < _FEW_DIGITS:
             self.warnings.append(
-                "parameter_gradient: terms of the sum over lags cancel almost completely, so only the leading "
-                f"{max(0, int(16 - summed.cancellation / np.log(10)))} digits of the gradient of weights are reliable"
+                "parameter_gradient: the terms of the sum over lags cancel almost completely; about "
+                f"{int(digits)} digits of the gradient of weights are reliable"
             )
-        return {"weights": ScaledArray.of(summed.value.matrix, summed.value.log_scale + peak)}
+        return ScaledArray.of(summed.value.matrix, summed.value.log_scale + peak)
 
     def shares(self, lags: Array, clipped: bool = False) -> Shares | None:
-        depth = self.depth
-        every = depth <= _ALL_LAGS
-        sampled = np.arange(depth) if every else _sample(depth)
-        g_norms, g = log_norms_and_directions_at(self.matrix.T, self.cotangent, sampled)
+        sampled, log_norms = self._sampled_parts
+        if len(sampled) == self.depth:
+            return shares_of(log_norms, lags)
+        reported = lags[lags < self.depth]
+        return shares_of_samples(log_norms, sampled, reported, self._log_parts(reported))
+
+    @cached_property
+    def _sampled_parts(self) -> tuple[Array, Array]:
+        """Lags, all of them or a grid, and ln ||G_k|| there."""
+        sampled = np.arange(self.depth) if self.depth <= _ALL_LAGS else _sample(self.depth)
+        return sampled, self._log_parts(sampled)
+
+    def _log_parts(self, lags: Array) -> Array:
+        """ln ||G_k||, (L,), at some lags below the depth."""
+        g_norms, g = log_norms_and_directions_at(self.matrix.T, self.cotangent, lags)
         start, direction = self._start
-        h_norms, h = log_norms_and_directions_at(self.matrix, direction, depth - 1 - sampled)
-        logs = _gram_log_norms(g_norms, g, start + h_norms, h)
-        if every:
-            return shares_of(logs, lags)
-        return shares_of_samples(logs, sampled, lags)
+        h_norms, h = log_norms_and_directions_at(self.matrix, direction, self.depth - 1 - lags)
+        return _gram_log_norms(g_norms, g, start + h_norms, h)
 
     @cached_property
     def _singular_values(self) -> LogSingularValues:
@@ -138,11 +162,15 @@ def _moved(matrix: Array, steps: int, vectors: Array) -> tuple[Array, Array]:
 
 
 def _sample(depth: int) -> Array:
-    """Lags dense at both ends, where either the gradient or the state is still in its transient."""
+    """Lags dense at both ends, where either the gradient or the state is still in its transient.
+
+    Between them one at random from each of equally long stretches: equal distances would fall in with a rotation.
+    """
     quarter = _ALL_LAGS // 4
     near = np.arange(quarter)
-    middle = np.round(np.linspace(quarter, depth - 1 - quarter, 2 * quarter)).astype(np.int64)
-    return np.unique(np.concatenate([near, middle, depth - 1 - near]))
+    edges = np.linspace(quarter, depth - quarter, 2 * quarter + 1)
+    middle = edges[:-1] + np.random.default_rng(0).random(2 * quarter) * np.diff(edges)
+    return np.unique(np.concatenate([near, middle.astype(np.int64), depth - 1 - near]))
 
 
 def _gram_log_norms(g_norms: Array, g: Array, h_norms: Array, h: Array) -> Array:

@@ -15,7 +15,6 @@ from ..block_diagonal import BlockDiagonal
 from ..cells import Cell, OuterSum
 from ..cells.feedforward import FeedforwardCell
 from ..cells.jacobians import JacobiansCell, JacobiansLinearisation
-from ..cells.linear import DiagonalLinearCell
 from ..horizon import Crossing, crossing_of, median_change
 from ..losses import LossGradient
 from ..outcome import outcome_of
@@ -27,7 +26,6 @@ from ..products.power_singular_values import singular_values_of_repeated
 from ..products.singular_values import LogSingularValues, log_singular_values
 from ..products.transport_norms import TransportPeak, transport_peak
 from ..trajectory import Trajectory, run_forward
-from ._diagonal_transport import diagonal_lyapunov, diagonal_singular_values, diagonal_transport_peak
 from ._padding import PaddedFactors
 from ._run import Shares
 from ._shares import shares_of
@@ -250,10 +248,8 @@ class SteppedRun:
 
     @cached_property
     def transport_peak(self) -> TransportPeak:
-        if isinstance(self.cell, DiagonalLinearCell):
-            return diagonal_transport_peak(self.cell.blocks, self.depth)
         factors = self._linearisation.factors()
-        return transport_peak(factors) if factors is not None else self._rectangular_peak()
+        return self._rectangular_peak() if factors is None else transport_peak(factors)
 
     def _rectangular_peak(self) -> TransportPeak:
         """Of layers of different sizes; padding adds zeros to the singular values, which are taken off again."""
@@ -267,11 +263,9 @@ class SteppedRun:
 
     @cached_property
     def _singular_values(self) -> LogSingularValues:
-        if isinstance(self.cell, DiagonalLinearCell):
-            return diagonal_singular_values(self.cell.blocks, self.depth)
+        if isinstance(self.factors, Repeated):
+            return singular_values_of_repeated(self.factors.matrix, self.factors.steps)
         return log_singular_values(self.factors)
 
     def lyapunov(self, leading: int | None) -> LyapunovSpectrum:
-        if isinstance(self.cell, DiagonalLinearCell):
-            return diagonal_lyapunov(self.cell.blocks, leading)
         return lyapunov_exponents(self.factors, leading=leading)

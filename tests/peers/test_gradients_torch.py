@@ -1,0 +1,207 @@
+"""Every cell of the table with every loss, gradient by gradient, against PyTorch's autograd in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from cases import CELLS, LOSSES, CellCase, LossCase, pairs, problem_of
+from gradhorizon_service.worker import runs
+from gradhorizon_service.worker.block_diagonal import BlockDiagonal
+from gradhorizon_service.worker.losses import CotangentLoss, CrossEntropyLoss, Loss, SquaredErrorLoss
+from gradhorizon_service.worker.problem import Problem
+from gradhorizon_service.worker.statistics import root_sum_of_squares
+
+TOLERANCE = 1e-9
+
+ACTIVATIONS: Mapping[str, Callable[..., Tensor]] = {
+    "identity": lambda a: a,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "relu": functional.relu,
+    "leaky_relu": functional.leaky_relu,
+    "hard_tanh": functional.hardtanh,
+    "softplus": functional.softplus,
+    "softsign": functional.softsign,
+    "elu": functional.elu,
+    "selu": functional.selu,
+    "silu": functional.silu,
+    "gelu": functional.gelu,
+    "erf": torch.erf,
+    "sin": torch.sin,
+}
+OPTIONS = ("negative_slope", "alpha", "beta")
+
+
+def leaf(values: object) -> Tensor:
+    return torch.tensor(np.asarray(values), dtype=torch.float64).requires_grad_()
+
+
+@dataclass
+class Model:
+    """Parameters by name, and one step of a cell."""
+
+    case: CellCase
+    parameters: dict[str, Tensor] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, value in self.case.parameters.items():
+            if isinstance(value, list):
+                self.parameters |= {f"{name}[{layer}]": leaf(matrix) for layer, matrix in enumerate(value)}
+            elif isinstance(value, BlockDiagonal):
+                self.parameters["weights"] = leaf(
+                    np.stack([value.multipliers.real, value.multipliers.imag], axis=1)
+                )
+            elif isinstance(value, np.ndarray) and name != "values":
+                self.parameters[name] = leaf(
+                    np.broadcast_to(value, (self.case.size,)) if value.ndim == 0 else value
+                )
+
+    def step(self, t: int, state: Tensor, x: Tensor | None) -> Tensor:
+        if self.case.cell == "jacobians":
+            return state @ torch.tensor(self.case.parameters["values"][t]).T
+        if self.case.cell == "feedforward":
+            return self.layer(t, state)
+        a = self.recurrent(state)
+        if x is not None:
+            a = a + x @ self.parameters["input_weights"].T
+        for name in ("bias", "input_bias", "recurrent_bias"):
+            if name in self.parameters:
+                a = a + self.parameters[name]
+        return self.activation(a)
+
+    def recurrent(self, state: Tensor) -> Tensor:
+        weights = self.case.parameters["weights"]
+        if isinstance(weights, BlockDiagonal):
+            return state @ self.block_matrix(weights).T
+        return state @ self.parameters["weights"].T
+
+    def block_matrix(self, blocks: BlockDiagonal) -> Tensor:
+        pieces = [
+            torch.stack([torch.stack([a, -b]), torch.stack([b, a])]) if is_pair else a.reshape(1, 1)
+            for (a, b), is_pair in zip(self.parameters["weights"], blocks.is_pair, strict=True)
+        ]
+        return torch.block_diag(*pieces)
+
+    def layer(self, t: int, state: Tensor) -> Tensor:
+        W = self.parameters[f"layers[{t}]"]
+        a = state @ W.T
+        if f"biases[{t}]" in self.parameters:
+            a = a + self.parameters[f"biases[{t}]"]
+        skips = self.case.parameters["residual"] and W.shape[0] == W.shape[1]
+        return self.activation(a) + state if skips else self.activation(a)
+
+    def activation(self, a: Tensor) -> Tensor:
+        default = "tanh" if self.case.cell == "rnn" else "identity"
+        options = {name: self.case.parameters[name] for name in OPTIONS if name in self.case.parameters}
+        return ACTIVATIONS[self.case.parameters.get("activation", default)](a, **options)
+
+
+def loss_of(loss: Loss, parameters: dict[str, Tensor], h: Tensor, step: int) -> Tensor:
+    if isinstance(loss, CotangentLoss):
+        return (torch.tensor(loss.values) * h).sum()
+    assert isinstance(loss, CrossEntropyLoss | SquaredErrorLoss)
+    outputs = h
+    if "readout_weight" in parameters:
+        outputs = functional.linear(h, parameters["readout_weight"], parameters.get("readout_bias"))
+    targets = (
+        loss.targets[:, step - 1]
+        if loss.targets.ndim == 2 + isinstance(loss, SquaredErrorLoss)
+        else loss.targets
+    )
+    if isinstance(loss, CrossEntropyLoss):
+        return functional.cross_entropy(outputs, torch.tensor(targets))
+    expected = torch.tensor(targets).expand(outputs.shape)
+    if loss.reduction == "mean":
+        return functional.mse_loss(outputs, expected)
+    return 0.5 * functional.mse_loss(outputs, expected, reduction="sum")
+
+
+def autograd(case: CellCase, problem: Problem) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Norms of dL/ds_{T-k}, (T + 1, B), and the gradient of every parameter."""
+    model, loss = Model(case), problem.loss
+    for name in ("readout_weight", "readout_bias"):
+        if getattr(loss, name, None) is not None:
+            model.parameters[name] = leaf(getattr(loss, name))
+    inputs = None if problem.inputs is None else torch.tensor(problem.inputs.build(problem.depth))
+    start = np.zeros((problem.batch, case.size))
+    if problem.initial_state is not None:
+        start = problem.initial_state.build(problem.batch, case.size, None)
+    states = [leaf(start)]
+    for t in range(problem.depth):
+        states.append(model.step(t, states[-1], None if inputs is None else inputs[t]))
+        states[-1].retain_grad()
+    steps = range(1, problem.depth + 1) if problem.every_step else [problem.depth]
+    torch.stack([loss_of(loss, model.parameters, states[t], t) for t in steps]).sum().backward()
+    norms = [np.linalg.norm(state.grad.numpy(), axis=1) for state in reversed(states)]  # type: ignore[union-attr]
+    gradients = {name: p.grad.numpy() for name, p in model.parameters.items() if p.grad is not None}
+    return np.array(norms), gradients
+
+
+@pytest.mark.parametrize(("case", "loss"), pairs().values(), ids=pairs())
+def test_gradients_are_those_of_autograd(case: CellCase, loss: LossCase) -> None:
+    """By lag and sequence, over the batch, and of every parameter with its name in the request."""
+    problem = problem_of(case, loss)
+    norms, gradients = autograd(case, problem)
+    run = runs.start(problem)
+    found = run.gradient_log_norms(np.arange(problem.depth + 1))
+    assert np.exp(found) == pytest.approx(norms, rel=TOLERANCE)
+    assert np.exp(root_sum_of_squares(found)) == pytest.approx(np.linalg.norm(norms, axis=1), rel=TOLERANCE)
+    parameters = run.parameter_gradients()
+    assert set(parameters) == set(gradients)
+    for name, expected in gradients.items():
+        values = parameters[name].values()
+        assert values is not None
+        assert np.linalg.norm(values - expected) <= TOLERANCE * np.linalg.norm(expected), name
+
+
+@pytest.mark.parametrize("activation", ["tanh", "relu", "sigmoid", "softsign", "silu"])
+def test_long_runs_agree_with_autograd(activation: str) -> None:
+    """A hundred steps of 24 units near the edge of stability, a cross-entropy at the end."""
+    rng = np.random.default_rng(0)
+    parameters = {
+        "weights": rng.standard_normal((24, 24)) / np.sqrt(24.0),
+        "input_weights": 0.3 * rng.standard_normal((24, 2)),
+        "activation": activation,
+    }
+    case = CellCase("rnn", parameters, depth=100, width=2, size=24, outputs=24)
+    problem = problem_of(case, LOSSES["cross_entropy"])
+    norms, gradients = autograd(case, problem)
+    run = runs.start(problem)
+    assert np.exp(run.gradient_log_norms(np.arange(101))) == pytest.approx(norms, rel=TOLERANCE)
+    weights = run.parameter_gradients()["weights"].values()
+    assert weights is not None
+    difference = np.linalg.norm(weights - gradients["weights"])
+    assert difference <= TOLERANCE * np.linalg.norm(gradients["weights"])
+
+
+@pytest.mark.parametrize("window", [0, 2, 5])
+def test_a_sliding_window_is_autograd_with_detached_states(window: int) -> None:
+    """Each loss term is differentiated in a graph of its own that starts `window` + 1 steps before it."""
+    case, loss = CELLS["rnn tanh"], LOSSES["cross_entropy at every step"]
+    problem = problem_of(case, loss, truncate=window)
+    inputs = torch.tensor(problem.inputs.build(problem.depth))  # type: ignore[union-attr]
+    start = problem.initial_state.build(problem.batch, case.size, None)  # type: ignore[union-attr]
+    model = Model(case)
+    model.parameters["readout_weight"] = leaf(problem.loss.readout_weight)  # type: ignore[attr-defined]
+    states = [torch.tensor(start)]
+    with torch.no_grad():
+        for t in range(problem.depth):
+            states.append(model.step(t, states[-1], inputs[t]))
+    for taken in range(1, problem.depth + 1):
+        first = max(0, taken - window - 1)
+        state = states[first]
+        for t in range(first, taken):
+            state = model.step(t, state, inputs[t])
+        loss_of(problem.loss, model.parameters, state, taken).backward()
+    for name, gradient in runs.start(problem).parameter_gradients().items():
+        values, expected = gradient.values(), model.parameters[name].grad
+        assert values is not None
+        assert expected is not None
+        assert values == pytest.approx(expected.numpy(), rel=TOLERANCE, abs=1e-12)
