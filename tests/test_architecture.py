@@ -36,7 +36,7 @@ MAY_IMPORT = {
         "gradhorizon_service.worker.errors",  # they come out of a worker process as they are
         "fastapi", "fastapi_offline", "orjson", "pydantic", "starlette", "threadpoolctl", "uvicorn",
     },
-    "gradhorizon_service.__main__": {"gradhorizon_service.api", "gradhorizon_service.settings"},
+    "gradhorizon_service.__main__": {"gradhorizon_service.api", "gradhorizon_service.settings", "pydantic"},
 }  # fmt: skip
 
 # The one exception: asked for, the public package imports the service, inside a function, and only then.

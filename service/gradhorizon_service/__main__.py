@@ -21,7 +21,9 @@ def main() -> None:
     """Read the command line, and serve."""
     parser = argparse.ArgumentParser(prog="python -m gradhorizon_service", description="Serve Gradhorizon.")
     parser.add_argument("--host", help="address to listen on (GRADHORIZON_HOST, 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="port to listen on, 0 for a free one (GRADHORIZON_PORT, 8000)")
+    parser.add_argument(
+        "--port", type=int, help="port to listen on, 0 for a free one (GRADHORIZON_PORT, 8000)"
+    )
     given = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
     try:
         settings = settings_from_environment(**given)

@@ -173,6 +173,11 @@ def problem_of(answer: bytes) -> tuple[int, Any]:
     return int(head.split()[1]), json.loads(body)
 
 
+def posted(body: bytes) -> bytes:
+    head = f"POST /v1/spectra HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
+    return f"{head}\r\n\r\n".encode() + body
+
+
 SLOW_CLIENTS = {
     "nothing": (b"", None),
     "half a header": (b"POST /v1/spectra HTTP/1.1\r\nhost: x\r\ncontent-ty", 408),
@@ -214,6 +219,21 @@ def test_a_client_that_trickles_is_let_go(live: Live) -> None:
     assert time.monotonic() - started < 4
 
 
+@pytest.mark.slow
+def test_a_client_that_stops_reading_its_answers_is_let_go(live: Live) -> None:
+    """A few requests whose answers are more than the system's own buffers hold."""
+    path, asked = "/static-offline-docs/swagger-ui-bundle.js", 20
+    size = len(live.get(path)[1])
+    with socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        connection.settimeout(LONG)
+        connection.connect(("127.0.0.1", live.port))
+        connection.sendall(f"GET {path} HTTP/1.1\r\nhost: x\r\n\r\n".encode() * asked)
+        time.sleep(2.5)
+        assert len(answer_of(connection)) < asked * size
+
+
+@pytest.mark.slow
 def test_a_connection_is_kept_for_the_next_request_longer_than_a_request_may_take(live: Live) -> None:
     """Every request has its own clock, and computing does not count."""
     with contextlib.closing(live.connection()) as connection:
@@ -249,7 +269,9 @@ def test_what_is_not_http_is_refused_as_a_problem(sent: bytes, live: Live) -> No
 
 
 def test_a_flood_of_tiny_chunks_is_cut_off(live: Live) -> None:
-    head = b"POST /v1/spectra HTTP/1.1\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    head = (
+        b"POST /v1/spectra HTTP/1.1\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n"
+    )
     with live.socket() as connection:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             connection.sendall(head + b"1\r\n \r\n" * 200_000)
@@ -271,8 +293,7 @@ def test_a_client_that_leaves_frees_its_slot(live: Live) -> None:
     body = orjson.dumps({**SLOW, "source": {**SLOW["source"], "size": 1500}})  # type: ignore[dict-item]
     before = live.workers()
     with live.socket() as connection:
-        head = f"POST /v1/spectra HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
-        connection.sendall(f"{head}\r\n\r\n".encode() + body)
+        connection.sendall(posted(body))
         time.sleep(0.3)
     live.until(lambda: not before & live.workers(), 1.0)
     live.until(lambda: live.get("/readyz")[0] == 200)

@@ -112,9 +112,9 @@ def test_a_diverging_run_reports_every_diagnostic_for_the_steps_before() -> None
     )
     asked = everything(problem(network, 400, clipping=ClippingPolicy("norm", 1.0)))
     found = diagnose(asked)
-    assert (found.outcome.kind, found.outcome.steps_completed) == ("diverged", 308)
+    assert (found.outcome.kind, found.outcome.steps_completed) == ("diverged", 309)
     assert found.horizon.steps == 4
-    assert found.diagnostics["gradient_norms"].lag[-1] == 308  # type: ignore[attr-defined]
+    assert found.diagnostics["gradient_norms"].lag[-1] == 309  # type: ignore[attr-defined]
 
 
 def test_a_run_that_diverges_at_its_first_step_still_has_a_report() -> None:

@@ -142,14 +142,23 @@ def test_the_status_is_that_of_the_median_sequence() -> None:
     assert verdict_of(problem(network, 3, initial_state=start, batch=3)).status == "stable"
 
 
-def test_the_evidence_is_the_same_whether_or_not_singular_values_were_asked_for() -> None:
-    """The median lies 3000 decades down, where one product holds only rounding errors."""
+def test_a_median_that_one_product_does_not_resolve_is_given_as_a_bound() -> None:
+    """The median lies 3000 decades down, where a product of float64 holds rounding errors, or zeros."""
     chosen = linear(np.diag([1.0, 0.1, 0.1]), 3000)
-    coarse, accurate = (
-        verdict_of(replace(chosen, diagnostics=d)).evidence for d in ((), ("singular_values",))
-    )
-    rotated = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))[0]
-    turned = linear(rotated @ np.diag([1.0, 0.1, 0.1]) @ rotated.T, 3000)
+    coarse, accurate = (verdict_of(replace(chosen, diagnostics=d)) for d in ((), ("singular_values",)))
+    assert coarse.directions_vanish
+    assert accurate.directions_vanish
+    bound, exact = coarse.evidence[2], accurate.evidence[2]
+    assert exact.value == pytest.approx(-3000.0)
+    assert "upper bound" not in exact.says
+    assert "upper bound" in bound.says
+    assert bound.value is not None
+    assert exact.value is not None
+    assert exact.value <= bound.value <= -10.0
+
+
+def test_evidence_agrees_where_one_product_resolves_it() -> None:
+    chosen = linear(np.diag([1.0, 0.9, 0.8]), 40)
+    coarse, accurate = (verdict_of(replace(chosen, diagnostics=d)).evidence for d in ((), ("singular_values",)))
     for left, right in zip(coarse, accurate, strict=True):
-        assert left.value == pytest.approx(right.value, rel=1e-6, abs=1e-6)
-    assert verdict_of(turned).directions_vanish
+        assert left.value == pytest.approx(right.value, rel=1e-9, abs=1e-12)

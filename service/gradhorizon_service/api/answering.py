@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from gradhorizon.schemas._base import ReportModel
 from gradhorizon.schemas.arrays import Array
 from gradhorizon_service.analysis.cost import Costs
 from gradhorizon_service.analysis.encoding import encode
@@ -49,12 +48,12 @@ async def answer(
             else:
                 task = _prepared(service, read_text(body.text), body, model, prepare)
                 if task.estimated_seconds <= service.settings.inline_seconds:
-                    report = run_inline(task)
+                    report = encode(run_inline(task))
                 else:
                     report = await _unless_disconnected(request, _computed(service, task))
         finally:
             await body.close()
-    return Response(encode(report), media_type=JSON)
+    return Response(report, media_type=JSON)
 
 
 def require_json_accepted(request: Request) -> None:
@@ -81,7 +80,7 @@ def read_text(text: list[bytes]) -> Any:
 
 async def _answer_large(
     service: Service, body: Body, model: type[RequestType], prepare: Prepare[RequestType]
-) -> ReportModel:
+) -> bytes:
     tree = await _read_elsewhere(service, body.text)
     task = await asyncio.to_thread(_prepared, service, tree, body, model, prepare)
     return await _computed(service, task)
@@ -126,13 +125,13 @@ def _arrays(content: Content) -> list[Array]:
     return list(content.values()) if isinstance(content, dict) else [content]
 
 
-async def _computed(service: Service, task: Task) -> ReportModel:
+async def _computed(service: Service, task: Task) -> bytes:
     timeout = service.settings.computation_seconds
     try:
         result, seconds = await service.pool.run(task.function, task.problem, timeout=timeout)
     except CannotRun as error:
         raise translate(error) from error
-    return task.report(result, seconds)
+    return await asyncio.to_thread(lambda: encode(task.report(result, seconds)))
 
 
 async def _unless_disconnected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:

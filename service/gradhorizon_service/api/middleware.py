@@ -8,12 +8,12 @@ from __future__ import annotations
 import re
 import uuid
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import internal_error
 
+_NOSNIFF = (b"x-content-type-options", b"nosniff")
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -36,9 +36,7 @@ class RequestContext:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = MutableHeaders(scope=message)
-                headers["x-request-id"] = identifier
-                headers["x-content-type-options"] = "nosniff"
+                message["headers"] = [*message["headers"], (b"x-request-id", identifier.encode()), _NOSNIFF]
             await send(message)
 
         try:

@@ -34,6 +34,7 @@ class Protocol(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._begun = self._head_complete = self._complete = False
         self._head_bytes = self._chunks = self._body_bytes = 0
+        self._reader_check: asyncio.TimerHandle | None = None
         self._refusal: tuple[ErrorCode, int, str] | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -42,8 +43,10 @@ class Protocol(HttpToolsProtocol):
         self._start_clock()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the clock."""
+        """Forget the clocks."""
         self._stop_clock()
+        if self._reader_check is not None:
+            self._reader_check.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -99,6 +102,18 @@ class Protocol(HttpToolsProtocol):
         self._begun, self._complete = False, True
         super().on_message_complete()
 
+    def on_response_complete(self) -> None:
+        """The application has nothing more to say; the client may still have to read it."""
+        super().on_response_complete()
+        if self._reader_check is None:
+            self._watch_reader(-1)
+
+    def pause_writing(self) -> None:
+        """The client reads more slowly than the application writes, or not at all."""
+        super().pause_writing()
+        if self._reader_check is None:
+            self._watch_reader(-1)
+
     def send_400_response(self, msg: str) -> None:
         """Answer what never became a request, as a problem."""
         code, status, detail = self._refusal or ("invalid_request", 400, msg)
@@ -134,6 +149,15 @@ class Protocol(HttpToolsProtocol):
             self._close_with("request_timeout", TABLE["request_timeout"][0], detail)
         else:
             self.transport.close()
+
+    def _watch_reader(self, unread_before: int) -> None:
+        """Drop a client that has stopped reading: closing would wait for it, and keep its answer, for ever."""
+        self._reader_check = None
+        unread = self.transport.get_write_buffer_size()
+        if unread == unread_before:
+            self.transport.abort()
+        elif unread:
+            self._reader_check = self.loop.call_later(self.receive_seconds, self._watch_reader, unread)
 
     def _close_with(self, code: ErrorCode, status: int, detail: str) -> None:
         """Write a problem where that cannot end up inside or instead of another answer, and close."""

@@ -1,13 +1,12 @@
 """The backward loop over time, written once for every cell.
 
 Vectors are renormalised by powers of two as they go and the scales summed as logarithms, so that neither depth nor
-the size of the weights can overflow or underflow a gradient. Sizes are looked at once in a stride of steps, and a stride
-that drifted too far from one is taken back to its last good step: the result is the same as with a look at every step.
+the size of the weights can overflow or underflow a gradient. Where nothing is added or cut, sizes are looked at once
+in a stride of steps: a look costs as much as several steps of a small network.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,14 +15,8 @@ import numpy as np
 
 from ._types import Array
 from .cells import Linearisation
-from .history import History
-from .statistics import log_norms
-
-_LARGE = 1e24  # of squared norms: so near one that weights of 1e290 do not overflow the next product
-_SMALL = 1.0 / _LARGE
-_REACH = math.log(_LARGE)
-_LN2 = float(np.log(2.0))
-_LONGEST_STRIDE = 64
+from .gradient_record import GradientRecord, renormalised
+from .statistics import log_norms_by_step
 
 LossGradient = Callable[[int], Array | None]
 """Step t -> gradient (B, S) of the loss term taken there, None where there is none."""
@@ -43,12 +36,12 @@ class Backpropagated:
 
     @cached_property
     def deltas(self) -> Sequence[Array]:
-        """Gradients of the pre-activations of the step that led to s_t: T arrays (B, P_t) by lag, at the same scales."""
+        """Gradients of the pre-activations of the step that led to s_t: T arrays (B, P_t) by lag, at those scales."""
         return self.linearisation.deltas(self.gradients)
 
     def part_log_norms(self, part: slice) -> Array:
         """The same norms for a part of the state, (T + 1, B)."""
-        return np.stack([log_norms(g[:, part]) for g in self.gradients]) + self.log_scales
+        return log_norms_by_step(self.gradients, part) + self.log_scales
 
     def truncated(self, window: int) -> Backpropagated:
         """The same with nothing beyond lag `window`: a single loss term under truncated backpropagation."""
@@ -72,7 +65,7 @@ def backpropagate(
     """
     g = loss_gradient(steps)
     assert g is not None, "a loss has a term at the last step"
-    record = _Record(steps, len(g), recurrent)
+    record = GradientRecord(steps, len(g), recurrent)
     log_scale: Array = np.zeros(len(g))
     # invalid: past an overflow inside a stride, infinity meets zero before the stride is taken back.
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
@@ -83,11 +76,11 @@ def backpropagate(
             if addition is not None:
                 g, log_scale = _sum(g, log_scale, addition)
             g, log_scale = record.keep(*_cut(g, log_scale, clip))
-    return record.finished(linearisation)
+    return Backpropagated(linearisation, record.gradients.values(), *record.finished())
 
 
 def _carried(
-    linearisation: Linearisation, loss_gradient: LossGradient, g: Array, record: _Record, stride: int
+    linearisation: Linearisation, loss_gradient: LossGradient, g: Array, record: GradientRecord, stride: int
 ) -> tuple[Array, Array | None]:
     """Take up to `stride` steps and keep all gradients but the last, which is returned with the loss term it meets.
 
@@ -114,7 +107,7 @@ def backpropagate_window(
     """
     first = loss_gradient(steps)
     assert first is not None, "a loss has a term at the last step"
-    record = _Record(steps, len(first), True)
+    record = GradientRecord(steps, len(first), True)
     terms: Array = np.zeros((0, *first.shape))
     log_scales: Array = np.zeros((0, len(first)))
     with np.errstate(over="ignore", under="ignore"):
@@ -124,120 +117,14 @@ def backpropagate_window(
             terms = np.concatenate([terms, fresh[None]])[-window - 1 :]
             log_scales = np.concatenate([log_scales, np.zeros((1, len(first)))])[-window - 1 :]
             # Each term has its own scale: the newest may be 400 decades below the oldest, and outlives it.
-            terms, log_scales, squares = _renormalised(terms, log_scales, _squares(terms))
+            terms, log_scales, squares = renormalised(terms, log_scales)
             common = np.max(log_scales, axis=0, initial=-np.inf, where=squares > 0)
             common = np.where(np.isneginf(common), 0.0, common)
             relative = np.exp(np.minimum(log_scales - common, 0.0))[:, :, None]
             record.note((terms * relative).sum(axis=0), common)
             if step > 0:
                 terms, _ = linearisation.vjp(step - 1, terms)
-    return record.finished(linearisation)
-
-
-class _Record:
-    """What a backward pass leaves behind, and how many steps it may take before sizes need another look."""
-
-    def __init__(self, steps: int, batch: int, recurrent: bool) -> None:
-        self.gradients = History(steps + 1, recurrent)
-        self.stride = 1
-        self._steps = steps
-        self._log_scales = np.zeros((steps + 1, batch))
-        self._squares = np.zeros((steps + 1, batch))
-        self._looked = 0
-        self._extremes = (0.0, 0.0)
-
-    @property
-    def steps_left(self) -> int:
-        return self._steps + 1 - len(self.gradients)
-
-    def keep(self, g: Array, log_scale: Array) -> tuple[Array, Array]:
-        """Note the gradient at the next lag, renormalised where it has drifted far from one."""
-        steps = len(self.gradients) + 1 - self._looked
-        squares = _squares(g)
-        before, reached = self._extremes, _extremes(squares)
-        g, log_scale, squares = _renormalised(g, log_scale, squares)
-        self._extremes = _extremes(squares)
-        self.stride = _stride(before, reached, self._extremes, steps)
-        self._note(g, log_scale, squares)
-        return g, log_scale
-
-    def note(self, g: Array, log_scale: Array) -> None:
-        """Note the gradient at the next lag as it is."""
-        self._note(g, log_scale, np.exp(2.0 * log_norms(g)))
-
-    def _note(self, g: Array, log_scale: Array, squares: Array) -> None:
-        lag = len(self.gradients)
-        self.gradients.append(g)
-        self._log_scales[lag] = log_scale
-        self._squares[lag] = squares
-        self._looked = lag + 1
-
-    def drifted(self) -> Array | None:
-        """Look at the gradients appended since the last look: the first out of the range, taken off the record."""
-        start, stop = self._looked, len(self.gradients)
-        if start == stop:
-            return None
-        gradients = self.gradients.values(start=start)
-        if isinstance(gradients, np.ndarray):
-            squares, fit = _judged(gradients)
-        else:
-            squares, fit = (np.stack(parts) for parts in zip(*map(_judged, gradients), strict=True))
-        self._squares[start:stop] = squares
-        self._log_scales[start:stop] = self._log_scales[start - 1]
-        if fit.all():
-            return None
-        first = int(np.argmin(fit.all(axis=1)))
-        self.gradients.forget(start + first)
-        return gradients[first]
-
-    def finished(self, linearisation: Linearisation) -> Backpropagated:
-        with np.errstate(divide="ignore"):
-            log_norm = 0.5 * np.log(self._squares) + self._log_scales
-        return Backpropagated(linearisation, self.gradients.values(), self._log_scales, log_norm)
-
-
-def _squares(g: Array) -> Array:
-    """Squared norms, (..., B)."""
-    return np.asarray(np.einsum("...i,...i->...", g, g))
-
-
-def _judged(g: Array) -> tuple[Array, Array]:
-    """Squared norms, and whether the next product may be taken at this scale: in the range, or exactly zero."""
-    squares = _squares(g)
-    fit = (squares > _SMALL) & (squares < _LARGE)
-    vanished = squares == 0.0
-    if vanished.any():
-        fit[vanished] = ~g[vanished].any(axis=-1)
-    return squares, fit
-
-
-def _renormalised(g: Array, log_scale: Array, squares: Array) -> tuple[Array, Array, Array]:
-    """Move a power of two into the scale wherever entries drifted far from one; also the squared norms, (..., B)."""
-    if squares.min() > _SMALL and squares.max() < _LARGE:
-        return g, log_scale, squares
-    size = np.abs(g).max(axis=-1)
-    exponents = np.where(size > 0, np.frexp(size)[1], 0)
-    g = np.ldexp(g, -exponents[..., None])
-    return g, log_scale + exponents * _LN2, _squares(g)
-
-
-def _extremes(squares: Array) -> tuple[float, float]:
-    """Logarithms of the smallest and the largest squared norm that is not zero."""
-    smallest, largest = float(squares.min()), float(squares.max())
-    if smallest == 0.0:
-        smallest = float(np.min(squares, initial=largest, where=squares > 0.0))
-    return (math.log(smallest), math.log(largest)) if smallest > 0.0 else (0.0, 0.0)
-
-
-def _stride(before: tuple[float, float], reached: tuple[float, float], now: tuple[float, float], steps: int) -> int:
-    """How many steps squared norms may go on as they went, `steps` from `before` to `reached`, and stay in range."""
-    falling, rising = (before[0] - reached[0]) / steps, (reached[1] - before[1]) / steps
-    stride = float(_LONGEST_STRIDE)
-    if falling > 0.0:
-        stride = min(stride, (now[0] + _REACH) / falling)
-    if rising > 0.0:
-        stride = min(stride, (_REACH - now[1]) / rising)
-    return max(1, int(stride))
+    return Backpropagated(linearisation, record.gradients.values(), *record.finished())
 
 
 def _sum(g: Array, log_scale: Array, addition: Array) -> tuple[Array, Array]:

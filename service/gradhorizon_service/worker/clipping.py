@@ -79,8 +79,11 @@ def _torch(policy: ClippingPolicy, before: Tensors, precision: Precision) -> Cli
     norms = np.array([norm(g) for g in before.values()], dtype=precision.carrier)
     # A number divided by a tensor is PyTorch's reciprocal times the number, which is not cast to half precision.
     wide = np.float64 if precision.carrier is np.float64 else np.float32
-    reciprocal = _in(precision, 1.0 / _in(precision, norm(norms).astype(wide) + wide(1e-6)).astype(wide))
-    ratio = _in(precision, reciprocal.astype(wide) * wide(policy.threshold))
+    divisor = _in(precision, np.add(norm(norms), 1e-6, dtype=wide))
+    ratio = _in(
+        precision,
+        np.multiply(_in(precision, np.divide(1.0, divisor, dtype=wide)), policy.threshold, dtype=wide),
+    )
     factor = np.minimum(ratio, precision.carrier(1.0))
     return Clipped(before, _times(before, factor, precision), not bool(factor == 1.0))
 
@@ -110,7 +113,9 @@ def _keras_global(policy: ClippingPolicy, before: Tensors, precision: Precision)
     norm = precision.rounded(np.sqrt(_sum(squares, precision)))
     limit = precision.cast(np.asarray(policy.threshold))
     one = precision.carrier(1.0)
-    scale = precision.rounded(limit * np.minimum(precision.rounded(one / norm), precision.rounded(one / limit)))
+    scale = precision.rounded(
+        limit * np.minimum(precision.rounded(one / norm), precision.rounded(one / limit))
+    )
     scale = precision.rounded(scale + (norm - norm))
     return Clipped(before, _times(before, scale, precision), not bool(norm <= limit))
 

@@ -17,6 +17,7 @@ from .errors import CannotRun
 from .horizon import LEVELS, LN10, Horizon, assemble, level_nats, median_change, undefined
 from .outcome import Outcome
 from .problem import Problem, SpectrumProblem
+from .products.power_peaks import peak_norm
 from .verdict import Verdict, judge
 
 
@@ -64,8 +65,13 @@ def _horizon(run: runs.Run) -> Horizon:
         )
     if silent == len(start):
         return undefined(level)
-    crossings = {other: run.crossing(level_nats(other)) for other in {*LEVELS, level}}
+    crossings = {level: run.crossing(level_nats(level))}
     steps = crossings[level].first
+    for other in sorted({*LEVELS} - {level}):  # from the farthest in: each first passage bounds the next one
+        passed = [
+            found.first for deeper, found in crossings.items() if deeper < other and found.first is not None
+        ]
+        crossings[other] = run.crossing(level_nats(other), within=min(passed, default=None))
     end = run.depth if steps is None else steps
     change = median_change(run.transported_log_norms(np.array([0, end])))[1]
     return assemble(level, run.depth, crossings, float(change))
@@ -81,7 +87,7 @@ def analyse_spectrum(problem: SpectrumProblem) -> SpectrumResult:
     return SpectrumResult(
         (int(matrix.shape[0]), int(matrix.shape[1])),
         matrix_spectrum(matrix, None),
-        matrix_nonnormality(matrix, problem.depth),
+        matrix_nonnormality(matrix, problem.depth, peak_norm(matrix, problem.depth)),
         matrix if problem.include_matrix else None,
         [],
         algorithms,

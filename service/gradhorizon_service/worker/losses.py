@@ -70,7 +70,9 @@ class CrossEntropyLoss:
 
     def gradient(self, outputs: Array, step: int) -> LossGradient:
         batch = len(outputs)
-        labels = np.broadcast_to(self.targets[:, step - 1] if self.targets.ndim == 2 else self.targets, (batch,))
+        labels = np.broadcast_to(
+            self.targets[:, step - 1] if self.targets.ndim == 2 else self.targets, (batch,)
+        )
         logits = _readout(outputs, self.readout_weight, self.readout_bias)
         residual = _softmax_minus_one_hot(logits, labels) / batch
         return _through_readout(residual, outputs, self.readout_weight, self.readout_bias)

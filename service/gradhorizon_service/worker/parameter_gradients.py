@@ -92,7 +92,7 @@ def _units(vectors: Array, log_sizes: Array) -> Array:
 
 
 def _exp(logs: Array) -> Array:
-    """One factor a row. Clipped, since infinity times zero is NaN; 1e304 brings every normal number back to order one."""
+    """One factor a row. Clipped, since infinity times zero is NaN; 1e304 brings any normal number back to order one."""
     return np.asarray(np.exp(np.minimum(logs, 700.0)))[..., None]
 
 

@@ -32,18 +32,18 @@ class NetworkSpec:
         resolved = {name: self._resolve(name, value) for name, value in self.parameters.items()}
         return CELLS[self.cell](**resolved)
 
-    @property
-    def is_spectral(self) -> bool:
-        """Whether the recurrence is linear in its own eigenbasis, so that no matrix is ever formed."""
-        weights = self.parameters.get("weights")
-        return self.cell == "linear" and isinstance(weights, SpectrumSource) and weights.is_diagonal
-
     def _resolve(self, name: str, value: Any) -> Any:
         if name == "layers":
             return self._layers(value)
         if not isinstance(value, Source):
             return value
-        if name == "weights" and self.is_spectral:
+        if (
+            self.cell == "linear"
+            and name == "weights"
+            and isinstance(value, SpectrumSource)
+            and value.is_diagonal
+        ):
+            # The recurrence is linear in its own eigenbasis: no matrix is ever formed.
             return BlockDiagonal(np.concatenate(_named(value.blocks, "network.weights")))
         return _named(value.build, f"network.{name}")
 

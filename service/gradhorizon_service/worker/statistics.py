@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ._types import Array
+
+_BLOCK = 1 << 14  # numbers at once: what a core's cache holds beside the temporaries
 
 
 def median(log_values: Array, axis: int = -1) -> Array:
@@ -46,3 +50,12 @@ def log_norms(vectors: Array) -> Array:
         return np.asarray(
             np.log(size[..., 0]) + 0.5 * np.log(np.maximum(np.einsum("...i,...i->...", scaled, scaled), 1.0))
         )
+
+
+def log_norms_by_step(vectors: Sequence[Array], part: slice = slice(None)) -> Array:
+    """The same for T arrays (B, ...), or a part of their last axis: (T, B)."""
+    if not isinstance(vectors, np.ndarray):
+        return np.stack([log_norms(v[:, part]) for v in vectors])
+    stride = max(1, _BLOCK // max(1, vectors[:1].size))
+    blocks = (vectors[start : start + stride, :, part] for start in range(0, len(vectors), stride))
+    return np.concatenate([log_norms(block) for block in blocks])

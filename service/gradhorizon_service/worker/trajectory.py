@@ -11,7 +11,7 @@ from ._types import Array
 from .cells import Cell, Linearisation
 from .errors import CannotRun
 from .history import History
-from .statistics import log_norms
+from .statistics import log_norms_by_step
 
 _LARGE = 2.0**32  # far from the edge, so that weights of 1e290 do not overflow the next step
 _SMALL = 2.0**-32
@@ -33,7 +33,7 @@ class Trajectory:
 
     def log_norms(self) -> Array:
         """ln of the norm of every state, (T + 1, B)."""
-        return np.stack([log_norms(state) for state in self.states]) + self.log_scales
+        return log_norms_by_step(self.states) + self.log_scales
 
     def final_state(self) -> Array | None:
         """s_T, (B, N); None where it is not a float64."""

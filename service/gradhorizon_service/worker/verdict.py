@@ -15,6 +15,10 @@ from .statistics import median
 _PROBES = 1024
 
 
+_SLACK_DECADES = 1e-9
+"""Ten to the third is at a threshold of three decades; rounding must not say otherwise."""
+
+
 @dataclass(frozen=True)
 class Evidence:
     """One number behind the verdict; value None means exactly zero, as a logarithm minus infinity."""
@@ -39,12 +43,16 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Transport:
-    """Decades over the depth: largest and median singular value of the transport, and its peak on the way."""
+    """Decades over the depth: largest and median singular value of the transport, and its peak on the way.
+
+    `middle_is_bound` says that the median is at most that: one product resolves nothing smaller.
+    """
 
     largest: float
     middle: float
     peak: float
     peak_lag: int
+    middle_is_bound: bool = False
 
 
 def judge(run: Run, horizon: Horizon, exact: bool) -> Verdict:
@@ -59,14 +67,14 @@ def judge(run: Run, horizon: Horizon, exact: bool) -> Verdict:
         status,
         _summary(status, completed, transport, run, horizon),
         _evidence(transport, tolerance),
-        bool(transport.middle <= -tolerance),
+        _loses_directions(transport, tolerance),
         _given(run, tolerance),
         completed,
     )
 
 
 def _transport(run: Run, tolerance: float, exact: bool) -> Transport:
-    values = run.singular_values().log_values if exact else _cheap_singular_values(run, tolerance)
+    values, is_bound = _accurate(run) if exact else _cheap_singular_values(run, tolerance)
     logs = median(values, axis=0) / LN10
     peak = run.transport_peak
     middle_sequence = int(np.argsort(peak.log_peak)[len(peak.log_peak) // 2])
@@ -75,32 +83,43 @@ def _transport(run: Run, tolerance: float, exact: bool) -> Transport:
         float(median(logs)),
         float(median(peak.log_peak)) / LN10,
         int(peak.peak_lag[middle_sequence]),
+        is_bound,
     )
 
 
-def _cheap_singular_values(run: Run, tolerance: float) -> Array:
+def _accurate(run: Run) -> tuple[Array, bool]:
+    return run.singular_values().log_values, False
+
+
+def _cheap_singular_values(run: Run, tolerance: float) -> tuple[Array, bool]:
     """One product settles the verdict unless the median lies below what the product resolves, undecided.
 
-    Values under the floor are rounding error; where the floor itself lies below -tolerance they are vanishing all
-    the same. A largest value far down may be the rounding error of an exact zero, and is computed accurately.
+    Values under the floor are rounding error: the floor stands for them, and says so. Where it lies below -tolerance
+    they are vanishing all the same. A largest value far down may be the rounding error of an exact zero, and is
+    computed accurately.
     """
     logs, floor = run.transport_peak.log_singular_values, run.transport_peak.log_floor
     unresolved = np.median(logs, axis=1) < floor
     undecided = unresolved & (floor > -tolerance * LN10)
     doubtful = logs[:, 0] < -tolerance * LN10
     if undecided.any() or doubtful.any():
-        return run.singular_values().log_values
-    return logs
+        return _accurate(run)
+    return np.maximum(logs, floor[:, None]), bool(unresolved.any())
 
 
 def _status(transport: Transport, tolerance: float) -> str:
     if transport.largest == -np.inf:
         return "dead"
-    if transport.largest >= tolerance:
+    reached = tolerance - _SLACK_DECADES
+    if transport.largest >= reached:
         return "exploding"
-    if transport.peak >= tolerance:
+    if transport.peak >= reached:
         return "transient"
-    return "vanishing" if transport.largest <= -tolerance else "stable"
+    return "vanishing" if transport.largest <= -reached else "stable"
+
+
+def _loses_directions(transport: Transport, tolerance: float) -> bool:
+    return transport.middle <= -(tolerance - _SLACK_DECADES)
 
 
 def _given(run: Run, tolerance: float) -> str:
@@ -137,7 +156,12 @@ def _evidence(transport: Transport, tolerance: float) -> list[Evidence]:
             "log10_median_singular_value",
             _finite(transport.middle),
             -tolerance,
-            "the middle direction; at or below the threshold most directions are lost",
+            "the middle direction; at or below the threshold most directions are lost"
+            + (
+                "; the value is an upper bound, as far as one product resolves"
+                if transport.middle_is_bound
+                else ""
+            ),
         ),
     ]
 
@@ -169,7 +193,9 @@ def _summary(status: str, completed: str | None, transport: Transport, run: Run,
         head = f"Diverged: the forward state left float64 after {run.depth} of {run.problem.depth} steps; up to there: "
         return head + lead[completed or "stable"]
     tail = [lead[status]]
-    if status in ("exploding", "transient", "stable") and transport.middle <= -run.problem.tolerance_decades:
+    if status in ("exploding", "transient", "stable") and _loses_directions(
+        transport, run.problem.tolerance_decades
+    ):
         tail.append("Most directions vanish all the same.")
     tail.append(_horizon_sentence(horizon))
     return " ".join(tail)

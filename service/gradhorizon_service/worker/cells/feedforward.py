@@ -99,9 +99,10 @@ class FeedforwardLinearisation:
 
     def jacobians(self) -> list[Array]:
         """The step Jacobians, (N_t, N_{t-1}) where sequences share them, else (B, N_t, N_{t-1})."""
-        return [self._jacobian(step) for step in range(self.steps)]
+        return [self.jacobian(step) for step in range(self.steps)]
 
-    def _jacobian(self, step: int) -> Array:
+    def jacobian(self, step: int) -> Array:
+        """One of them."""
         W = self.cell.layers[step]
         J = W if self.slopes is None else self.slopes[step][:, :, None] * W
         return J + np.eye(len(W)) if self.cell.skips(step) else J
@@ -134,5 +135,5 @@ class LayerFactors:
         return product + frames if cell.skips(step) else product
 
     def dense(self, step: int) -> Array:
-        J = self._linearisation._jacobian(step)
+        J = self._linearisation.jacobian(step)
         return np.array(np.broadcast_to(J, (self.batch, self.size, self.size)))

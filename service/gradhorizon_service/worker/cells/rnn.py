@@ -94,9 +94,9 @@ class RnnLinearisation:
             return np.dot(delta, self.columns), delta
         return delta @ self.columns, delta
 
-    def deltas(self, gradients: Sequence[Array]) -> Array:
+    def deltas(self, gradients: Sequence[Array]) -> Sequence[Array]:
         deltas = np.asarray(gradients)[:-1]
-        return deltas if self.slopes is None else deltas * self.slopes[::-1]
+        return deltas if self.slopes is None else deltas * self.slopes[::-1]  # type: ignore[return-value]
 
     def parameter_terms(self, deltas: Array, states: Array, inputs: Array | None) -> Mapping[str, OuterSum]:
         recurrent = {"weights": OuterSum(deltas, states[:-1])}
@@ -106,4 +106,3 @@ class RnnLinearisation:
         if self.slopes is None:
             return Repeated(self.cell.weights, self.steps)
         return RowScaled(self.cell.weights, self.slopes)
-

@@ -52,10 +52,12 @@ def clipping(run: Run) -> ClippingEffect:
     comparison = compare(before, after)
     lags = reported_lags(run.problem.lags, run.depth, run.problem.max_points)
     lag, share_before, _ = share_series(run.shares(lags))
-    share_after, share_reason = _shares_after(run, policy, lags, share_before)
+    share_after, share_reason = _shares_after(run, policy, comparison, lags, share_before)
     nats = level_nats(run.problem.horizon_level)
-    horizon_before, horizon_after = run.crossing(nats).first, run.crossing(nats, clipped=True).first
-    kind = policy.framework if policy.kind == "norm" and policy.framework else policy.kind
+    horizon_before = run.crossing(nats).first
+    cut = policy.kind == "per_step"
+    horizon_after = run.crossing(nats, clipped=True).first if cut else horizon_before
+    kind = policy.framework or "torch" if policy.kind == "norm" else policy.kind
     return ClippingEffect(
         policy.kind,
         policy.framework,
@@ -111,7 +113,9 @@ def compare(before: Mapping[str, ScaledArray], after: Mapping[str, ScaledArray] 
     inner = sum(
         float(np.vdot(_unit(before[name], log_before), _unit(after[name], log_after))) for name in before
     )
-    return Comparison(log_before / LN10, log10_after, None, factor, None, float(np.clip(inner, -1.0, 1.0)), None)
+    return Comparison(
+        log_before / LN10, log10_after, None, factor, None, float(np.clip(inner, -1.0, 1.0)), None
+    )
 
 
 def _unit(gradient: ScaledArray, log_norm: float) -> Array:
@@ -143,8 +147,10 @@ def _as_scaled(tensors: Mapping[str, Array]) -> Mapping[str, ScaledArray] | None
 
 
 def _shares_after(
-    run: Run, policy: ClippingPolicy, lags: Array, before: Array
+    run: Run, policy: ClippingPolicy, comparison: Comparison, lags: Array, before: Array
 ) -> tuple[Array | None, str | None]:
+    if not np.isfinite(comparison.log10_norm_after) and np.isfinite(comparison.log10_norm_before):
+        return None, comparison.after_reason or comparison.cosine_reason
     if policy.kind == "value":
         return None, "clipping by value cuts entries of the sum over lags, which no longer splits into lags"
     if policy.kind == "norm":
@@ -159,13 +165,22 @@ def _says(
         return "clipping destroys this gradient: what reaches the optimizer holds NaN or infinity"
     if not triggered:
         return "the policy does not step in: this gradient is within its threshold, and the horizon is where it was"
+    if policy.kind == "norm" and policy.framework == "keras":
+        return (
+            "the gradient of each parameter is scaled by itself, which turns them as a whole; within a parameter every "
+            "lag shrinks alike, so the horizon stays where it was"
+        )
     if policy.kind == "norm":
         return (
-            f"the gradient is multiplied by {comparison.factor:.3g} as a whole: every lag shrinks alike, so the horizon "
-            "stays where it was"
+            f"the gradient is multiplied by {comparison.factor:.3g} as a whole: every lag shrinks alike, so the "
+            "horizon stays where it was"
         )
     if policy.kind == "value":
-        angle = "" if comparison.cosine is None else f" (cosine {comparison.cosine:.3f} to the unclipped gradient)"
+        angle = (
+            ""
+            if comparison.cosine is None
+            else f" (cosine {comparison.cosine:.3f} to the unclipped gradient)"
+        )
         return f"entries are cut one by one, which turns the gradient{angle}; the horizon stays where it was"
     moved = "stays where it was" if before == after else f"moves from {before} to {after} steps"
     return f"the state gradient is cut at every step: it cannot explode backwards, and the horizon {moved}"

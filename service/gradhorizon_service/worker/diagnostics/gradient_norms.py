@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._types import Array
+from ..block_diagonal import BlockDiagonal
 from ..horizon import LN10
 from ..runs import Run
 from ._series import BatchSeries, batch_series, reported_lags
@@ -49,11 +50,18 @@ def gradient_norms(run: Run) -> GradientNorms:
 
 
 def _roundoff(run: Run) -> str | None:
-    """A gradient 15 decades below what the transport could do is rounding error of a mode it was orthogonal to."""
+    """A gradient 15 decades below what the transport could do is rounding error of a mode it was orthogonal to.
+
+    Not so where modes never mix, for then no rounding reaches another one.
+    """
+    if isinstance(run.matrix, BlockDiagonal):
+        return None
     start, end = run.transported_log_norms(np.array([0, run.depth]))
     largest = run.transport_peak.log_norm
     comparable = np.isfinite(start) & np.isfinite(end) & np.isfinite(largest)
-    gap = np.where(comparable, largest, 0.0) - np.where(comparable, end, 0.0) + np.where(comparable, start, 0.0)
+    gap = (
+        np.where(comparable, largest, 0.0) - np.where(comparable, end, 0.0) + np.where(comparable, start, 0.0)
+    )
     gap = gap / LN10
     lost = comparable & (gap > _ROUNDOFF_DECADES)
     if not lost.any():

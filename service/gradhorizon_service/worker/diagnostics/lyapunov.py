@@ -77,6 +77,8 @@ def _dimension_reason(dimension: float | None, exponents: Array, whole: bool, pa
         return None
     if not whole:
         return partial
-    return "the largest exponent is not positive: the attractor has no fractal dimension" if (
-        len(exponents) == 0 or exponents[0] <= 0
-    ) else "the exponents sum to a positive number: volumes grow"
+    return (
+        "the largest exponent is not positive: the attractor has no fractal dimension"
+        if (len(exponents) == 0 or exponents[0] <= 0)
+        else "the exponents sum to a positive number: volumes grow"
+    )

@@ -10,8 +10,8 @@ from .._types import Array
 from ..block_diagonal import BlockDiagonal
 from ..horizon import LN10
 from ..matrix_analysis import henrici_departure, kreiss_constant, log_eigenvector_condition, schur_form
-from ..products.power_peaks import peak_norm
-from ..runs import Run
+from ..products.power_peaks import PeakNorm, peak_norm
+from ..runs import PowersRun, Run
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,15 +41,15 @@ def nonnormality(run: Run) -> Nonnormality:
     assert matrix is not None, "the diagnostic applies only to cells with a recurrent matrix"
     if isinstance(matrix, BlockDiagonal):
         return _normal(matrix, run.depth)
-    return matrix_nonnormality(matrix, run.depth)
+    peak = run.peak if isinstance(run, PowersRun) else peak_norm(matrix, run.depth)
+    return matrix_nonnormality(matrix, run.depth, peak)
 
 
-def matrix_nonnormality(matrix: Array, depth: int) -> Nonnormality:
-    """Analyse a square matrix (N, N); the peak is taken over powers 0..depth."""
+def matrix_nonnormality(matrix: Array, depth: int, peak: PeakNorm) -> Nonnormality:
+    """Analyse a square matrix (N, N), given the peak of its powers 0..depth."""
     form = schur_form(matrix)
     condition = log_eigenvector_condition(form)
     kreiss = kreiss_constant(form)
-    peak = peak_norm(matrix, depth)
     with np.errstate(divide="ignore"):
         log_radius = float(np.log(np.max(np.abs(form.eigenvalues))))
     predicted = max(0.0, depth * log_radius) if log_radius > -np.inf else 0.0
@@ -74,7 +74,11 @@ def _normal(matrix: BlockDiagonal, depth: int) -> Nonnormality:
     """A block-diagonal matrix is normal: its eigenvalues do tell everything."""
     radius = float(np.max(np.abs(matrix.multipliers)))
     log10_peak = max(0.0, depth * float(np.log10(radius))) if radius > 0 else 0.0
-    reason = None if radius <= 1 else f"the spectral radius {radius:.6g} is above 1, so the powers grow without bound"
+    reason = (
+        None
+        if radius <= 1
+        else f"the spectral radius {radius:.6g} is above 1, so the powers grow without bound"
+    )
     return Nonnormality(
         0.0,
         None,
@@ -97,4 +101,6 @@ def _says(misleads: bool, log_radius: float, log10_peak: float, peak_step: int) 
             f"the spectral radius is {radius:.4g}, yet the norm of W^k reaches 10^{log10_peak:.2f} at k = {peak_step}: "
             "the eigenvalues alone mislead"
         )
-    return "over this depth the powers of W do what the eigenvalues lead one to expect, within a factor of ten"
+    return (
+        "over this depth the powers of W do what the eigenvalues lead one to expect, within a factor of ten"
+    )

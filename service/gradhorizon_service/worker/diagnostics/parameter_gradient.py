@@ -63,12 +63,16 @@ def parameter_gradient(run: Run) -> ParameterGradient:
 def share_series(shares: Shares | None) -> tuple[Array, Array, str | None]:
     """(lag, share, reason): norm(G_k) / sum_j norm(G_j); empty with a reason where there is nothing to share."""
     if shares is None:
-        return np.zeros(0, dtype=np.int64), np.zeros(0), "there is no recurrent matrix whose gradient could be split"
+        return (
+            np.zeros(0, dtype=np.int64),
+            np.zeros(0),
+            "there is no recurrent matrix whose gradient could be split",
+        )
     if shares.log_sum == -np.inf:
         return shares.lag, np.zeros(len(shares.lag)), "the gradient of the recurrent matrix is exactly zero"
     reason = None
     if not shares.is_exact:
-        reason = "the sum over all lags is interpolated between about a thousand of them; shares are good to about a percent"
+        reason = "the sum over all lags is estimated from about a thousand of them: shares are good to a few percent"
     return shares.lag, np.exp(shares.log_norm - shares.log_sum), reason
 
 
@@ -93,4 +97,6 @@ def _by_layer(gradients: Mapping[str, ScaledArray]) -> LayerGradients | None:
     biases = [g.log_norm / LN10 for name, g in gradients.items() if name.startswith("biases[")]
     if not weights:
         return None
-    return LayerGradients(np.arange(1, len(weights) + 1), np.array(weights), np.array(biases) if biases else None)
+    return LayerGradients(
+        np.arange(1, len(weights) + 1), np.array(weights), np.array(biases) if biases else None
+    )

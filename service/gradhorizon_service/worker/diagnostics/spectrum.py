@@ -45,7 +45,11 @@ def spectrum(run: Run) -> Spectrum:
     if isinstance(matrix, BlockDiagonal):
         moduli = np.abs(matrix.multipliers)
         return _assemble(
-            by_modulus(matrix.eigenvalues), float(moduli.max()), float(moduli.min()), float(moduli.max()), gamma
+            by_modulus(matrix.eigenvalues),
+            float(moduli.max()),
+            float(moduli.min()),
+            float(moduli.max()),
+            gamma,
         )
     return matrix_spectrum(matrix, gamma)
 
@@ -62,7 +66,9 @@ def matrix_spectrum(matrix: Array, gamma: float | None) -> Spectrum:
     )
 
 
-def _assemble(eigenvalues: Array, largest: float, smallest: float, radius: float, gamma: float | None) -> Spectrum:
+def _assemble(
+    eigenvalues: Array, largest: float, smallest: float, radius: float, gamma: float | None
+) -> Spectrum:
     spectral_radius = float(np.abs(eigenvalues[0]))
     times = mode_times(eigenvalues)
     return Spectrum(

@@ -38,6 +38,9 @@ def state_norms(run: Run) -> StateNorms:
 def _final_state(run: Run) -> tuple[Array | None, str | None]:
     entries = run.initial_state.size
     if entries > SMALL_ENTRIES and "final_state" not in run.problem.include:
-        return None, f"it has {entries} numbers, more than {SMALL_ENTRIES}; ask for it with include: [\"final_state\"]"
+        return (
+            None,
+            f'it has {entries} numbers, more than {SMALL_ENTRIES}; ask for it with include: ["final_state"]',
+        )
     final = run.final_state()
     return final, "it is too large for float64; its norm is in log10_norm" if final is None else None

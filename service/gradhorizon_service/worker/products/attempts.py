@@ -1,4 +1,4 @@
-"""Evaluations of ln sigma for products that do not decouple, each with the checks that say how far to trust it."""
+"""Evaluations of ln sigma for products that do not decouple, with the checks that say how far to trust them."""
 
 from __future__ import annotations
 
@@ -12,24 +12,28 @@ from .determinants import Determinants, explicit_determinants, sampled_determina
 from .factors import Factors, Reversed, sequence_of
 from .graded import log_singular_values_of_graded
 from .integer_product import log_singular_values_in_integers
-from .lu_sweep import PERTURBATION, Sweep, random_starts, sweep
+from .lu_frames import LARGE
+from .lu_sweep import Sweep, random_starts, sweep
 from .ranked_product import ranked_product
 
-_EPS = float(np.finfo(float).eps)
-# Errors are relative to max(1, abs(ln sigma)); what is promised is 1e-8. An estimate needs more margin than a comparison.
-_TRUSTED_ESTIMATE = 1e-10
+_EPS = float(np.finfo(np.float64).eps)
+# What float32 says of the errors of float64: their ratio, and a margin.
+_ERRORS_OF_FLOAT32 = 4.0 * _EPS / float(np.finfo(np.float32).eps)
+# Errors are relative to max(1, abs(ln sigma)); what is promised is 1e-8.
+_TRUSTED_ESTIMATE = 2e-10
 _TRUSTED_DIFFERENCE = 2e-9
 # A sum may be off by this much in every term.
 _TRUSTED_GAP = 1e-9
-# Nats after which what fell behind has left the range of float64, within one factor or over many.
+# Nats after which what fell behind has left the range of float64, within one factor or over many, and of float32.
 _LOST = 500.0
+_LOST_IN_FLOAT32 = 60.0
 
 
 @dataclass(frozen=True, eq=False)
 class Attempt:
-    """ln sigma (N,) of one sequence, largest first, the error expected of them, and why they may be wrong after all.
+    """ln sigma (N,) of one sequence, largest first, the error to expect, and why they may be wrong after all.
 
-    ``error`` is relative to max(1, abs(ln sigma)); ``determinant_gap`` is abs(sum ln sigma - sum ln abs det J_t).
+    ``error`` is relative to max(1, abs(ln sigma)); ``determinant_gap`` is abs(sum ln sigma - sum ln|det J_t|).
     """
 
     log_values: Array
@@ -40,29 +44,56 @@ class Attempt:
 
 
 def evaluated(factors: Factors) -> list[Attempt]:
-    """The best attempt for every sequence: one sweep for all of them, and more for those that need it."""
-    determinants = explicit_determinants(factors)
-    if determinants is not None and determinants.singular.all():
+    """The best attempt for every sequence: for all of them at once, then again for those that leave a doubt."""
+    exact = explicit_determinants(factors)
+    if exact is not None and exact.singular.all():
         return [_ranked(sequence_of(factors, b)) for b in range(factors.batch)]
     with np.errstate(all="ignore"):  # what overflows is found by the checks
-        swept = sweep(factors, random_starts(factors.size, 1))
-        determinants = determinants or sampled_determinants(factors, swept.log_pivots, swept.spreads)
-        attempts = _perturbation_checked(swept, determinants)
+        attempts, determinants = (_twice if factors.size < LARGE else _in_two_precisions)(factors, exact)
         return [
-            _ranked(sequence_of(factors, b)) if singular else _improved(attempt, factors, b)
+            _ranked(sequence_of(factors, b)) if singular else _improved(attempt, sequence_of(factors, b))
             for b, (attempt, singular) in enumerate(zip(attempts, determinants.singular.tolist(), strict=True))
         ]
 
 
-def _perturbation_checked(swept: Sweep, determinants: Determinants) -> list[Attempt]:
-    """Values of one sweep, trusted if they hardly respond to errors put into it on purpose."""
+def _twice(factors: Factors, exact: Determinants | None) -> tuple[list[Attempt], Determinants]:
+    """Values trusted if sweeps from two starts agree on them, whose errors have nothing in common."""
+    swept = sweep(factors, random_starts(factors.size, 2))
+    determinants = exact or sampled_determinants(factors, swept.log_pivots[:, ::2], swept.spreads[:, ::2])
     values = _finite_values(swept)
-    response = differences(values, log_singular_values_of_graded(swept.perturbed))
-    errors = response_to_rounding(response, 2 * values.shape[1], PERTURBATION)
+    errors = differences(values[::2], values[1::2])
+    lost = [first or second for first, second in zip(_lost(swept)[::2], _lost(swept)[1::2], strict=True)]
+    attempts = _attempts(values[::2], errors, determinants, lost, _TRUSTED_DIFFERENCE, "two graded LU sweeps")
+    return attempts, determinants
+
+
+def _in_two_precisions(factors: Factors, exact: Determinants | None) -> tuple[list[Attempt], Determinants]:
+    """Values trusted if even float32, at half the cost, finds about the same."""
+    starts = random_starts(factors.size, 1)
+    swept = sweep(factors, starts)
+    determinants = exact or sampled_determinants(factors, swept.log_pivots, swept.spreads)
+    values = _finite_values(swept)
+    if swept.spreads.max() < _LOST_IN_FLOAT32:
+        rough = log_singular_values_of_graded(sweep(factors, starts, np.float32).product)
+        errors = _ERRORS_OF_FLOAT32 * differences(values, rough)
+    else:
+        errors = np.full(len(values), np.inf)
+    attempts = _attempts(values, errors, determinants, _lost(swept), _TRUSTED_ESTIMATE, "graded LU sweep")
+    return attempts, determinants
+
+
+def _attempts(
+    values: Array,
+    errors: Array,
+    determinants: Determinants,
+    lost: list[str | None],
+    trusted: float,
+    algorithm: str,
+) -> list[Attempt]:
     gaps = np.abs(values.sum(axis=1) - determinants.log_sum)
     return [
-        Attempt(v, e, gap, lost or doubt_about(v, e, gap, _TRUSTED_ESTIMATE), "graded LU sweep")
-        for v, e, gap, lost in zip(values, errors.tolist(), gaps.tolist(), _lost(swept), strict=True)
+        Attempt(v, e, gap, doubt or doubt_about(v, e, gap, trusted), algorithm)
+        for v, e, gap, doubt in zip(values, errors.tolist(), gaps.tolist(), lost, strict=True)
     ]
 
 
@@ -76,7 +107,8 @@ def _finite_values(swept: Sweep) -> Array:
 def _lost(swept: Sweep) -> list[str | None]:
     """A sentence where something of weight left the range of float64, for every run."""
     kept = (swept.spreads.max(axis=0) < _LOST) & (swept.reversals < _LOST)
-    return [None if ok else "directions that matter leave the range of float64 on the way" for ok in kept.tolist()]
+    doubt = "directions that matter leave the range of float64 on the way"
+    return [None if ok else doubt for ok in kept.tolist()]
 
 
 def differences(values: Array, others: Array) -> Array:
@@ -84,61 +116,45 @@ def differences(values: Array, others: Array) -> Array:
     with np.errstate(invalid="ignore"):
         relative = np.abs(values - others) / np.maximum(1.0, np.abs(values))
     relative[(values == -np.inf) & (others == -np.inf)] = 0.0
-    return np.nan_to_num(relative, nan=np.inf).max(axis=1, initial=0.0)
-
-
-def response_to_rounding(response: Array, roundings: float, perturbation: float) -> Array:
-    """What so many rounding errors do, from what larger errors do."""
-    return roundings * _EPS / perturbation * response
+    return np.asarray(np.nan_to_num(relative, nan=np.inf).max(axis=1, initial=0.0))
 
 
 def doubt_about(values: Array, error: float, gap: float, trusted: float) -> str | None:
-    """A sentence where the error expected of ln sigma, or their distance from the determinants, is too large."""
+    """A sentence where the error of ln sigma, or their distance from the determinants, is too large."""
     if not error <= trusted:
         return (
-            f"rounding errors may change ln sigma by {error:.1g} max(1, |ln sigma|): a factor is nearly singular,"
-            " or the product far from normal"
+            f"rounding errors may change ln sigma by {error:.1g} max(1, |ln sigma|):"
+            " a factor is nearly singular, or the product far from normal"
         )
     if not gap <= _TRUSTED_GAP * np.maximum(1.0, np.abs(values[values > -np.inf])).sum():
         return f"the sum of all ln sigma misses the sum of all ln|det J_t| by {gap:.1g}"
     return None
 
 
-def _improved(first: Attempt, factors: Factors, index: int) -> Attempt:
+def _improved(first: Attempt, factors: Factors) -> Attempt:
     """The first attempt for one sequence that can be trusted, or the one with the smallest error."""
     best = first
     if first.doubt:
-        for attempt in _further_attempts(first, sequence_of(factors, index)):
+        for attempt in _further_attempts(first, factors):
             if not attempt.doubt:
                 return attempt
             best = min(best, attempt, key=lambda one: one.error)
     return best
 
 
-def _further_attempts(first: Attempt, factors: Factors) -> Iterator[Attempt]:
-    """From other starts, from the other end, which suits factors graded by columns, and in integers."""
+def _further_attempts(latest: Attempt, factors: Factors) -> Iterator[Attempt]:
+    """From two starts, from the other end, which suits factors graded by columns, and in integers."""
     exact = explicit_determinants(factors)
-    forward = _compared(factors, exact)
-    yield forward
-    if doubt_about(forward.log_values, 0.0, forward.determinant_gap, 0.0):
-        yield _compared(Reversed(factors), exact)
-    yield from in_integers(factors, first.log_values)
-
-
-def _compared(factors: Factors, determinants: Determinants | None) -> Attempt:
-    """Values of one sequence, trusted if sweeps from two starts agree on them."""
-    swept = sweep(factors, random_starts(factors.size, 3)[1:])
-    determinants = determinants or sampled_determinants(factors, swept.log_pivots[:, :1], swept.spreads[:, :1])
-    values, others = _finite_values(swept)
-    error = float(differences(values[None], others[None])[0])
-    gap = float(np.abs(values.sum() - determinants.log_sum[0]))
-    lost = next(filter(None, _lost(swept)), None)
-    doubt = lost or doubt_about(values, error, gap, _TRUSTED_DIFFERENCE)
-    return Attempt(values, error, gap, doubt, "two graded LU sweeps")
+    if factors.size >= LARGE:
+        latest = _twice(factors, exact)[0][0]
+        yield latest
+    if doubt_about(latest.log_values, 0.0, latest.determinant_gap, 0.0):
+        yield _twice(Reversed(factors), exact)[0][0]
+    yield from in_integers(factors, latest.log_values)
 
 
 def in_integers(factors: Factors, log_values: Array) -> Iterator[Attempt]:
-    """The exact values of one sequence, given about how far they spread; nothing where they would take too long."""
+    """The exact values of one sequence, given approximate ones; nothing where they would take too long."""
     spread = float(np.ptp(log_values)) if np.isfinite(log_values).all() else 0.0
     values = log_singular_values_in_integers(factors, spread)
     if values is not None:

@@ -1,4 +1,4 @@
-"""Compressing J F into F' C without the directions that J annihilates: a factorisation that finds the rank."""
+"""J F = F' C without the directions that J annihilates: a factorisation that finds the rank."""
 
 from __future__ import annotations
 
@@ -34,8 +34,9 @@ class Compression:
 def compressed(Y: Array, errors: Array) -> Compression:
     """Factorise Y (n, m) whose entries may be wrong by ``errors`` (n, m).
 
-    Rows and columns are scaled until their largest errors are 1, and the pivots of a pivoted QR that then exceed 1 count:
-    a test that is blind to the scales of Y itself. The columns it keeps stay in their order, which is that of their growth.
+    Rows and columns are scaled until their largest errors are 1, and the pivots of a pivoted QR that then
+    exceed 1 count: a test that is blind to the scales of Y itself. The columns it keeps stay in their order,
+    which is that of their growth.
     """
     row_errors = _positive(errors.max(axis=1, keepdims=True, initial=0.0))
     column_errors = _positive((errors / row_errors).max(axis=0, initial=0.0))
@@ -47,7 +48,9 @@ def compressed(Y: Array, errors: Array) -> Compression:
 
 def _positive(values: Array) -> Array:
     """The values, zeros replaced by the smallest other value."""
-    return np.where(values > 0.0, values, values[values > 0.0].min()) if values.any() else np.ones_like(values)
+    return (
+        np.where(values > 0.0, values, values[values > 0.0].min()) if values.any() else np.ones_like(values)
+    )
 
 
 def _by_qr(Y: Array, columns: Array) -> Compression:

@@ -1,4 +1,4 @@
-"""Groups of coordinates that no factor ever mixes: a product of block-diagonal matrices is a product for each block."""
+"""Groups of coordinates that no factor ever mixes, and the products of their blocks alone."""
 
 from __future__ import annotations
 
@@ -19,11 +19,13 @@ def uncoupled_groups(factors: Factors) -> list[Array]:
 
 def _pattern(factors: Factors) -> Array:
     """Where any factor has an entry that is not zero, (N, N)."""
+    pattern: Array = np.zeros((factors.size, factors.size), dtype=bool)
     if isinstance(factors, RowScaled | Repeated):
-        return factors.matrix != 0.0
+        pattern |= factors.matrix != 0.0
+        return pattern
     if isinstance(factors, DenseFactors):
-        return (factors.tensor != 0.0).any(axis=(0, 1))
-    pattern = np.zeros((factors.size, factors.size), dtype=bool)
+        pattern |= (factors.tensor != 0.0).any(axis=(0, 1))
+        return pattern
     for step in range(factors.steps):
         pattern |= (factors.dense(step) != 0.0).any(axis=0)
         if connected_components(pattern, directed=False)[0] == 1:
@@ -33,19 +35,20 @@ def _pattern(factors: Factors) -> Array:
 
 def scalar_products(factors: Factors, coordinates: Array) -> Array:
     """ln|a_T .. a_1| of the entries that act on coordinates of their own, (B, c)."""
+    logs: Array = np.zeros((factors.batch, len(coordinates)))
     with np.errstate(divide="ignore"):
         if isinstance(factors, Repeated | RowScaled):
-            shared = factors.steps * np.log(np.abs(factors.matrix[coordinates, coordinates]))[None]
-            if isinstance(factors, Repeated):
-                return shared
-            return shared + np.log(np.abs(factors.slopes[:, :, coordinates])).sum(axis=0)
-        if isinstance(factors, DenseFactors):
-            return np.log(np.abs(factors.tensor[:, :, coordinates, coordinates])).sum(axis=0)
-        return sum(np.log(np.abs(factors.dense(step)[:, coordinates, coordinates])) for step in range(factors.steps))
+            logs += factors.steps * np.log(np.abs(factors.matrix[coordinates, coordinates]))
+            if isinstance(factors, RowScaled):
+                logs += np.log(np.abs(factors.slopes[:, :, coordinates])).sum(axis=0)
+            return logs
+        for step in range(factors.steps):
+            logs += np.log(np.abs(factors.dense(step)[:, coordinates, coordinates]))
+    return logs
 
 
 class Blocks:
-    """The diagonal blocks of given factors, c components (c, k) for each of B sequences, as B * c sequences of size k."""
+    """The diagonal blocks of c components (c, k): factors of size k for B * c sequences."""
 
     def __init__(self, factors: Factors, components: Array) -> None:
         self._factors = factors
@@ -61,4 +64,6 @@ class Blocks:
         return self.dense(step).swapaxes(-1, -2) @ frames
 
     def dense(self, step: int) -> Array:
-        return self._factors.dense(step)[:, self._rows, self._columns].reshape(self.batch, self.size, self.size)
+        return self._factors.dense(step)[:, self._rows, self._columns].reshape(
+            self.batch, self.size, self.size
+        )

@@ -1,4 +1,4 @@
-"""ln|det J_t| by an elimination of its own: what the singular values must add up to, and which factors are singular."""
+"""ln|det J_t| by an elimination of its own: what ln sigma must add up to, and which factors are singular."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Determinants:
 def log_determinant(matrix: Array) -> float | None:
     """ln|det A| of A (N, N), or None where A is singular to working precision.
 
-    A is equilibrated first, so that neither depends on the scales of rows and columns, and a pivot below the rounding errors
-    made on the way to it counts as zero.
+    A is equilibrated first, so that neither depends on the scales of rows and columns, and a pivot below the
+    rounding errors made on the way to it counts as zero.
     """
     scaled, log_scale = _equilibrated(matrix)
     if scaled is None:
@@ -42,7 +42,7 @@ def log_determinant(matrix: Array) -> float | None:
 
 
 def _equilibrated(matrix: Array) -> tuple[Array | None, float]:
-    """2^-r_i A 2^-c_j with the largest entry of every row and column close to 1, and ln of what was taken out."""
+    """2^-r_i A 2^-c_j with a largest entry close to 1 in every row and column, and ln of what was taken out."""
     scaled, taken = matrix, 0
     for axis in (1, 0, 1, 0):
         peaks = np.abs(scaled).max(axis=axis, keepdims=True)
@@ -59,17 +59,14 @@ def explicit_determinants(factors: Factors) -> Determinants | None:
     if not isinstance(factors, RowScaled | Repeated):
         return None
     shared = log_determinant(factors.matrix)
-    if isinstance(factors, Repeated):
-        slopes = np.ones((1, 1, 1))
-    else:
-        slopes = np.abs(factors.slopes)
+    slopes = np.ones((1, 1, 1)) if isinstance(factors, Repeated) else np.abs(factors.slopes)
     singular = (slopes == 0.0).any(axis=(0, 2)) | (shared is None)
     with np.errstate(divide="ignore"):
         return Determinants(np.log(slopes).sum(axis=(0, 2)) + factors.steps * (shared or 0.0), singular)
 
 
 def sampled_determinants(factors: Factors, log_pivots: Array, spreads: Array) -> Determinants:
-    """From what a sweep says of its pivots (T, B), after an independent elimination of some factors and all suspicious ones."""
+    """From the pivots of a sweep, (T, B), corrected where some factors and all suspicious ones disagree."""
     T = factors.steps
     suspicious = ~(spreads <= _SUSPICIOUS)
     sampled = np.zeros(T, dtype=bool)
@@ -83,5 +80,7 @@ def sampled_determinants(factors: Factors, log_pivots: Array, spreads: Array) ->
             singular[b] |= value is None
             excess[step, b] = log_pivots[step, b] - (value or 0.0)
     ordinary = ~suspicious
-    weights = np.where(ordinary, ordinary.sum(axis=0) / np.maximum((ordinary & sampled[:, None]).sum(axis=0), 1), 1.0)
+    weights = np.where(
+        ordinary, ordinary.sum(axis=0) / np.maximum((ordinary & sampled[:, None]).sum(axis=0), 1), 1.0
+    )
     return Determinants((log_pivots - weights * excess).sum(axis=0), singular)

@@ -23,10 +23,12 @@ __all__ = [
 
 
 class Factors(Protocol):
-    """The square step Jacobians J_1 .. J_T of a batch of sequences, offered as products, never as T dense matrices.
+    """The square step Jacobians J_1 .. J_T of a batch of sequences, offered as products, never as T dense
+    matrices.
 
-    Steps are counted from 0 here: step 0 is J_1, the one applied first. Frames have shape (B, N, m) and results are
-    fresh arrays of that shape; where ``batch`` is 1, all sequences share the Jacobians and frames may have any B.
+    Steps are counted from 0 here: step 0 is J_1, the one applied first. Frames have shape (B, N, m) and
+    results are fresh arrays of that shape; where ``batch`` is 1, all sequences share the Jacobians and frames
+    may have any B.
     """
 
     @property
@@ -65,13 +67,16 @@ class DenseFactors:
         self.steps, self.batch, self.size, _ = self.tensor.shape
 
     def times(self, step: int, frames: Array) -> Array:
-        return self.tensor[step] @ frames
+        product: Array = self.tensor[step] @ frames
+        return product
 
     def transpose_times(self, step: int, frames: Array) -> Array:
-        return self.tensor[step].swapaxes(-1, -2) @ frames
+        product: Array = self.tensor[step].swapaxes(-1, -2) @ frames
+        return product
 
     def dense(self, step: int) -> Array:
-        return self.tensor[step].copy()
+        matrices: Array = self.tensor[step].copy()
+        return matrices
 
 
 class RowScaled:
@@ -83,15 +88,17 @@ class RowScaled:
         self.steps, self.batch, self.size = slopes.shape
 
     def times(self, step: int, frames: Array) -> Array:
-        product = self.matrix @ frames
+        product: Array = self.matrix @ frames
         product *= self.slopes[step][:, :, None]
         return product
 
     def transpose_times(self, step: int, frames: Array) -> Array:
-        return self.matrix.T @ (self.slopes[step][:, :, None] * frames)
+        product: Array = self.matrix.T @ (self.slopes[step][:, :, None] * frames)
+        return product
 
     def dense(self, step: int) -> Array:
-        return self.slopes[step][:, :, None] * self.matrix
+        matrices: Array = self.slopes[step][:, :, None] * self.matrix
+        return matrices
 
 
 class Repeated:
@@ -105,10 +112,12 @@ class Repeated:
         self.size = len(matrix)
 
     def times(self, step: int, frames: Array) -> Array:
-        return self.matrix @ frames
+        product: Array = self.matrix @ frames
+        return product
 
     def transpose_times(self, step: int, frames: Array) -> Array:
-        return self.matrix.T @ frames
+        product: Array = self.matrix.T @ frames
+        return product
 
     def dense(self, step: int) -> Array:
         return self.matrix[None].copy()
@@ -164,10 +173,10 @@ class _OneSequence:
 def square_core(tensors: Sequence[Array]) -> Factors:
     """Reduce a rectangular chain to a square one with the same nonzero singular values of the product.
 
-    ``tensors[t]`` is J_{t+1} of shape (N_{t+1}, N_t) or (B, N_{t+1}, N_t). From the narrowest place, n wide, thin
-    factorisations run outwards, J_t F_{t-1} = F_t C_t for A = J_T .. J_{p+1} and likewise for the transpose of B = J_p .. J_1;
-    the last frames give up their R. What is left, n x n, differs from A B by orthonormal frames only. Directions that a
-    factor annihilates become rows of exact zeros.
+    ``tensors[t]`` is J_{t+1} of shape (N_{t+1}, N_t) or (B, N_{t+1}, N_t). From the narrowest place, n wide,
+    thin factorisations run outwards, J_t F_{t-1} = F_t C_t for A = J_T .. J_{p+1} and likewise for the
+    transpose of B = J_p .. J_1; the last frames give up their R. What is left, n x n, differs from A B by
+    orthonormal frames only. Directions that a factor annihilates become rows of exact zeros.
     """
     chain = [tensor if tensor.ndim == 3 else tensor[None] for tensor in tensors]
     widths = [chain[0].shape[-1], *(tensor.shape[-2] for tensor in chain)]
@@ -195,7 +204,7 @@ def _outward(chain: Sequence[Array], size: int) -> list[Array]:
         kept = compressed(J @ frame, rounding_errors(J, frame, max(J.shape)))
         frame = kept.frame
         cores.append(_padded(kept.core, size))
-    return [*cores, _padded(np.linalg.qr(frame, mode="r"), size)]
+    return [*cores, _padded(np.asarray(np.linalg.qr(frame, mode="r")), size)]
 
 
 def _padded(core: Array, size: int) -> Array:

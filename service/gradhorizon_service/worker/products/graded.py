@@ -1,8 +1,9 @@
 """Matrices diag(exp l) X whose rows differ by thousands of decades, and their singular values.
 
-The logarithms l of the row scales and the unit rows X are kept apart, so that nothing over- or underflows. Every
-operation is a sequence of row scalings and of orthogonal or triangular factorisations that respect them, and so the
-smallest singular value has the same relative accuracy as the largest, unless the unit rows are nearly dependent.
+The logarithms l of the row scales and the unit rows X are kept apart, so that nothing over- or underflows.
+Every operation is a sequence of row scalings and of orthogonal or triangular factorisations that respect
+them, and so the smallest singular value has the same relative accuracy as the largest, unless the unit rows
+are nearly dependent.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from .._types import Array
 
 # What one compiled call can take: exp(400) is 1e174, well inside the range of float64 on both sides.
 _WIDEST_SPREAD = 400.0
-# Two unit rows with cosine c and ratio r of their scales move log singular values by about c^2 / (1 - r^2 + c).
+# Two unit rows with cosine c, whose scales have the ratio r, move ln sigma by about c^2 / (1 - r^2 + c).
 _NEGLIGIBLE = 1e-15
 _SWEEPS = 3
 _MAX_ROUNDS = 500
@@ -24,7 +25,7 @@ _MAX_ROUNDS = 500
 
 @dataclass(frozen=True, eq=False)
 class GradedRows:
-    """A stack of matrices diag(exp(log_scales)) @ rows: log_scales (S, r), rows (S, r, N) of unit length or zero."""
+    """A stack of matrices diag(exp(log_scales)) @ rows: (S, r), and (S, r, N) of unit length or zero."""
 
     log_scales: Array
     rows: Array
@@ -33,8 +34,8 @@ class GradedRows:
 def premultiplied(core: Array, graded: GradedRows) -> GradedRows:
     """C diag(exp l) X, regraded, for a stack C of shape (S, q, r).
 
-    Each row of C diag(exp l) is divided by its largest entry while it is still a logarithm, so that only ratios of at
-    most 1 meet X, in whatever order the scales come.
+    Each row of C diag(exp l) is divided by its largest entry while it is still a logarithm, so that only
+    ratios of at most 1 meet X, in whatever order the scales come.
     """
     with np.errstate(divide="ignore"):
         weights = np.log(np.abs(core)) + graded.log_scales[:, None, :]
@@ -55,7 +56,7 @@ def normalised(log_scales: Array, rows: Array) -> GradedRows:
 
 
 def log_singular_values_of_graded(graded: GradedRows) -> Array:
-    """ln sigma of every diag(exp l) X of the stack, (S, r), largest first; -inf for zero rows, NaN for broken ones."""
+    """ln sigma of every matrix, (S, r), largest first; -inf for zero rows, NaN where anything is not finite."""
     return np.stack([_log_singular_values(l, X) for l, X in zip(graded.log_scales, graded.rows, strict=True)])
 
 
@@ -81,14 +82,14 @@ def _values(l: Array, X: Array) -> Array:
 def _swept(l: Array, X: Array) -> tuple[Array, Array]:
     """One LQ and one QR step of diag(exp l) X = U diag(exp l') X' V: rows of different scale turn orthogonal.
 
-    With X = L Q, diag(exp l) L = S diag(exp l), where S has the entries L_ij exp(l_i - l_j), all ratios <= 1 once the
-    scales descend; and with S = Q' R, R diag(exp l) = diag(exp l) X' in the same way.
+    With X = L Q, diag(exp l) L = S diag(exp l), where S has the entries L_ij exp(l_i - l_j), all ratios <= 1
+    once the scales descend; and with S = Q' R, R diag(exp l) = diag(exp l) X' in the same way.
     """
     order = np.argsort(-l, kind="stable")
     l, X = l[order], X[order]
     ratios = np.exp(np.tril(l[:, None] - l[None, :]))
-    lower = np.linalg.qr(X.conj().T, mode="r").conj().T
-    upper = np.linalg.qr(lower * ratios, mode="r") * ratios.T
+    lower = np.asarray(np.linalg.qr(X.T, mode="r")).T
+    upper = np.asarray(np.linalg.qr(lower * ratios, mode="r")) * ratios.T
     swept = normalised(l[None], upper[None])
     order = np.argsort(-swept.log_scales[0], kind="stable")
     return swept.log_scales[0, order], swept.rows[0, order]
@@ -96,7 +97,7 @@ def _swept(l: Array, X: Array) -> tuple[Array, Array]:
 
 def _couplings(l: Array, X: Array) -> tuple[Array, Array]:
     """The inner products of the unit rows, and how much each pair may still move a log singular value."""
-    products = X.conj() @ X.T
+    products = X @ X.T
     cosines = np.abs(products)
     np.fill_diagonal(cosines, 0.0)
     squared_ratios = np.exp(-2.0 * np.abs(l[:, None] - l[None, :]))
@@ -104,24 +105,22 @@ def _couplings(l: Array, X: Array) -> tuple[Array, Array]:
 
 
 def _narrow(l: Array, X: Array) -> Array:
-    """Scales within the range of float64: LAPACK's one-sided Jacobi, which respects rows and columns of any scale.
+    """Scales within the range of float64: LAPACK's one-sided Jacobi, which respects rows and columns.
 
     Drmac & Veselic, SIAM J. Matrix Anal. Appl. 29 (2008) 1322 and 1343.
     """
     top = l.max()
     columns = np.exp(l - top) * X.T
-    if np.iscomplexobj(columns):  # [[A, -B], [B, A]] has every singular value of A + iB twice
-        columns = np.block([[columns.real, -columns.imag], [columns.imag, columns.real]])
     sigma, _, _, scaling, _, _ = lapack.dgejsv(columns, joba=2, jobu=3, jobv=3, jobr=0, jobt=0, jobp=0)
     with np.errstate(divide="ignore"):
-        values = np.log(sigma) + np.log(scaling[0] / scaling[1]) + top
-    return values[:: len(values) // len(l)]
+        values: Array = np.log(sigma) + np.log(scaling[0] / scaling[1]) + top
+    return values
 
 
 def _jacobi(l: Array, X: Array) -> Array:
     """Any scales: one-sided Jacobi that keeps them as logarithms.
 
-    For two unit rows x, y with the ratio r <= 1 of their scales and the inner product g > 0, the rotation is
+    For two unit rows x, y with the ratio r <= 1 of their scales and the inner product g, the rotation is
     theta = 2g / ((1 - r^2) + sqrt((1 - r^2)^2 + 4 r^2 g^2)), x + theta r^2 y, y - theta x, both over
     sqrt(1 + theta^2 r^2). Disjoint pairs turn together, the strongest coupling first.
     """
@@ -133,10 +132,9 @@ def _jacobi(l: Array, X: Array) -> Array:
             return l
         p, q = np.where(l[p] >= l[q], p, q), np.where(l[p] >= l[q], q, p)
         g = products[p, q]
-        phase = (g / np.abs(g)).conj()[:, None]
         r2 = np.exp(2.0 * (l[q] - l[p]))
-        theta = 2.0 * np.abs(g) / ((1.0 - r2) + np.hypot(1.0 - r2, 2.0 * np.sqrt(r2) * np.abs(g)))
-        x, y = X[p], X[q] * phase
+        theta = 2.0 * g / ((1.0 - r2) + np.hypot(1.0 - r2, 2.0 * np.sqrt(r2) * g))
+        x, y = X[p], X[q]
         turned = np.stack([x + (theta * r2)[:, None] * y, y - theta[:, None] * x])
         graded = normalised(l[np.stack([p, q])] - 0.5 * np.log1p(theta**2 * r2), turned)
         (l[p], l[q]), (X[p], X[q]) = graded.log_scales, graded.rows

@@ -1,8 +1,9 @@
 """Singular values of a product in integers of any length: slow, and as accurate as it is made.
 
-The last resort for products that float64 cannot resolve, such as powers of a Jordan block, where a relative error of 1e-16
-in one factor changes the result beyond recognition. Doubles are integers times a power of two; their product is formed with
-so many bits that the truncation no longer shows, and only its triangular factor goes back to float64.
+The last resort for products that float64 cannot resolve, such as powers of a Jordan block, where a relative
+error of 1e-16 in one factor changes the result beyond recognition. Doubles are integers times a power of two;
+their product is formed with so many bits that the truncation no longer shows, and only its triangular factor
+goes back to float64.
 """
 
 from __future__ import annotations
@@ -48,21 +49,24 @@ def log_singular_values_in_integers(factors: Factors, spread: float) -> Array | 
     previous: Array | None = None
     while _seconds(factors, bits) <= _MAX_SECONDS:
         values = _log_singular_values(_product(factors, bits))
-        if values is not None and previous is not None:
-            if np.all(np.abs(values - previous) <= _AGREEMENT * np.maximum(1.0, np.abs(values))):
-                return values
+        if values is not None and previous is not None and _agree(values, previous):
+            return values
         previous, bits = values, bits * 3 // 2
     return None
 
 
+def _agree(values: Array, others: Array) -> bool:
+    return bool(np.all(np.abs(values - others) <= _AGREEMENT * np.maximum(1.0, np.abs(values))))
+
+
 def _seconds(factors: Factors, bits: int) -> float:
-    """About how long one product takes: multiplications, each quadratic in 30-bit digits until Karatsuba takes over."""
+    """About how long one product takes, given the cost of a multiplication of 30-bit digits."""
     digits = bits / 30
     if isinstance(factors, Repeated):
         products, each = 2 * factors.steps.bit_length(), digits**1.6
     else:
         products, each = factors.steps, 2 * digits
-    return factors.size**3 * (products * (250e-9 + 2.5e-9 * each) + 3 * 2.5e-9 * (3 * digits) ** 1.6)
+    return float(factors.size**3 * (products * (250e-9 + 2.5e-9 * each) + 3 * 2.5e-9 * (3 * digits) ** 1.6))
 
 
 def _product(factors: Factors, bits: int) -> _Scaled:
@@ -110,4 +114,4 @@ def _log_singular_values(product: _Scaled) -> Array | None:
         shift = 2 * square.bit_length()
         row = gram[pivot, remaining] * ((1 << shift) // square)
         gram[np.ix_(remaining, remaining)] -= np.outer(gram[pivot, remaining], row) >> shift
-    return log_singular_values_of_graded(normalised(log_scales[None], rows[None]))[0]
+    return np.asarray(log_singular_values_of_graded(normalised(log_scales[None], rows[None]))[0])

@@ -109,7 +109,8 @@ class _Search:
             else:
                 push(point, j - 1)
                 push(self._moved(point, j - 1), j - 1)
-            work += 2.0 ** min(j, self._leaf) * point.frame.matrix.size * self._flow.size
+            products = 2**j if j <= self._leaf else 1
+            work += float(products * point.frame.matrix.size * self._flow.size)
 
     def _scan(self, start: _Point, j: int) -> None:
         """Note the 2^j - 1 steps after ``start`` whose Frobenius norms allow for a new largest norm."""

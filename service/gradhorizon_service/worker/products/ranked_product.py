@@ -11,13 +11,13 @@ from .compression import Compression, compressed, rounding_errors
 from .factors import Factors
 from .graded import GradedRows, premultiplied
 
-# Steps whose cores are multiplied before they are regraded, while their pivots together span at most so many nats.
+# Steps whose cores are multiplied before they are regraded, and how many nats their pivots may then span.
 _BLOCK = 32
 _WIDEST_SPREAD = 300.0
 
 
 def ranked_product(factors: Factors, start: Array) -> GradedRows:
-    """J_T .. J_1 F_0 of one sequence, without the directions that some factor annihilates: a stack (1, rank, N)."""
+    """J_T .. J_1 F_0 of one sequence without what some factor annihilates: a stack (1, rank, N)."""
     N = factors.size
     graded = GradedRows(np.zeros((1, N)), np.eye(N)[None])
     frame, pending = start, _Pending()
@@ -30,7 +30,7 @@ def ranked_product(factors: Factors, start: Array) -> GradedRows:
         if frame.shape[1] == 0:
             return GradedRows(np.zeros((1, 0)), np.zeros((1, 0, N)))
     graded = pending.absorbed(graded)
-    return premultiplied(np.linalg.qr(frame, mode="r")[None], graded)
+    return premultiplied(np.asarray(np.linalg.qr(frame, mode="r"))[None], graded)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +43,9 @@ class _Pending:
     count: int = 0
 
     def followed_by(self, kept: Compression) -> _Pending:
-        if self.core is None:  # as it is: a single core may span more than what division by its peak would leave
+        if (
+            self.core is None
+        ):  # as it is: a single core may span more than what division by its peak would leave
             return _Pending(kept.core, 0.0, kept.spread, 1)
         peak = float(np.abs(kept.core).max(initial=0.0)) or 1.0
         core, log_scale = (kept.core / peak) @ self.core, self.log_scale + float(np.log(peak))

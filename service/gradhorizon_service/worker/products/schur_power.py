@@ -1,7 +1,8 @@
-"""Powers of a matrix in log scale: W^p = Z diag(exp l) M Z^T from the real Schur form, for any p at the same cost.
+"""Powers of a matrix in log scale: W^p = Z diag(exp l) M Z^T from the real Schur form, for any p at the same
+cost.
 
-With the eigenvalues in descending order of modulus, S^p = D_p M_p, where D_p = diag(exp l_p) holds |lambda|^p and M_p is quasi upper
-triangular with a unit diagonal up to rotations. Then S^(p + q) = D_p D_q (D_q^-1 M_p D_q) M_q, and D_q^-1 M_p D_q has only
+With the eigenvalues in descending order of modulus, S^p = D_p M_p, where D_p = diag(exp l_p) holds |lambda|^p
+and M_p is quasi upper triangular. Then S^(p + q) = D_p D_q (D_q^-1 M_p D_q) M_q, and D_q^-1 M_p D_q has only
 ratios <= 1 above its diagonal blocks: powers by squaring, in which nothing over- or underflows.
 """
 
@@ -17,7 +18,7 @@ from .._types import Array
 
 @dataclass(frozen=True, eq=False)
 class SchurForm:
-    """W = Z S Z^T with S real quasi triangular, eigenvalues by descending modulus, log_moduli their ln|lambda|, (N,)."""
+    """W = Z S Z^T, S quasi triangular, with ln|lambda| (N,) of its diagonal positions descending."""
 
     S: Array
     Z: Array
@@ -26,7 +27,7 @@ class SchurForm:
 
 @dataclass(frozen=True, eq=False)
 class GradedPower:
-    """S^p = diag(exp(log_scales)) @ rows, both (N,) and (N, N)."""
+    """S^p = diag(exp(log_scales)) @ rows, (N,) and (N, N)."""
 
     log_scales: Array
     rows: Array
@@ -52,17 +53,17 @@ def sorted_schur(W: Array) -> SchurForm:
 def _block_starts(S: Array) -> list[int]:
     """Where the 1 x 1 and 2 x 2 blocks of the diagonal begin."""
     inside = np.concatenate([[False], np.diagonal(S, -1) != 0.0])
-    return np.flatnonzero(~inside).tolist()
+    return [int(start) for start in np.flatnonzero(~inside)]
 
 
 def _log_moduli(S: Array) -> Array:
-    """ln|lambda| of every diagonal position; both of a 2 x 2 block [[a, b], [c, a]] have |lambda|^2 = a^2 - b c."""
+    """ln|lambda| of every diagonal position; a block [[a, b], [c, a]] has twice |lambda|^2 = a^2 - b c."""
     moduli = np.abs(np.diagonal(S)).copy()
     first = np.flatnonzero(np.diagonal(S, -1))
-    pairs = np.hypot(S[first, first], np.sqrt(np.abs(S[first, first + 1])) * np.sqrt(np.abs(S[first + 1, first])))
-    moduli[first], moduli[first + 1] = pairs, pairs
+    coupling = np.sqrt(np.abs(S[first, first + 1])) * np.sqrt(np.abs(S[first + 1, first]))
+    moduli[first] = moduli[first + 1] = np.hypot(S[first, first], coupling)
     with np.errstate(divide="ignore"):
-        return np.log(moduli)
+        return np.asarray(np.log(moduli))
 
 
 def power(form: SchurForm, exponent: int, errors: float = 0.0) -> GradedPower:
@@ -80,6 +81,8 @@ def power(form: SchurForm, exponent: int, errors: float = 0.0) -> GradedPower:
             rows += errors * random.standard_normal(rows.shape) * (np.abs(scaled) @ np.abs(b.rows))
         return GradedPower(a.log_scales + b.log_scales, rows)
 
+    if exponent == 0:
+        return GradedPower(np.zeros(len(form.S)), np.eye(len(form.S)))
     base = GradedPower(form.log_moduli, form.S * np.exp(-form.log_moduli)[:, None])
     result = base
     for bit in bin(exponent)[3:]:

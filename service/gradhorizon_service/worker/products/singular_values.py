@@ -1,9 +1,9 @@
-"""Every singular value of a long product of Jacobians, to full relative accuracy, and whether that was achieved.
+"""Every singular value of a long product of Jacobians, and whether full relative accuracy was reached.
 
-The diagonals of a QR sweep are not singular values, and a product formed in float64, rescaled or not, keeps only those
-within 16 decades of the largest. Here the product is carried as a graded triangle (`lu_sweep`, `graded`), singular factors
-lose directions for good (`ranked_product`), coordinates that never meet are treated apart (`decoupling`), and what float64
-cannot resolve is tried in integers (`integer_product`).
+The diagonals of a QR sweep are not singular values, and a product formed in float64, rescaled or not, keeps
+only those within 16 decades of the largest. Here the product is carried as a graded triangle (`lu_sweep`,
+`graded`), singular factors lose directions for good (`ranked_product`), coordinates that never meet are
+treated apart (`decoupling`), and what float64 cannot resolve is tried in integers (`integer_product`).
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from .factors import Factors
 class LogSingularValues:
     """ln sigma of J_T .. J_1 for every sequence, (B, N), largest first; -inf where sigma is exactly zero.
 
-    ``reliable`` (B,) promises errors of at most 1e-8 max(1, abs(ln sigma)); where it is False, ``reason`` says why.
-    ``estimated_error`` (B,), on the same relative scale, is what the checks say: the response to errors made on purpose, or
-    the difference of independent evaluations. ``log_determinant_gap`` (B,) is abs(sum ln sigma - sum ln abs det J_t), 0 where the
-    product is singular.
+    ``reliable`` (B,) promises errors of at most 1e-8 max(1, abs(ln sigma)); where it is False, ``reason``
+    says why. ``estimated_error`` (B,), on the same relative scale, is what the checks say: the response to
+    errors made on purpose, or the difference of independent evaluations. ``log_determinant_gap`` (B,) is
+    abs(sum ln sigma - sum ln abs det J_t), 0 where the product is singular.
     """
 
     log_values: Array
@@ -67,7 +67,7 @@ def collected(attempts: Sequence[Attempt], components: int) -> LogSingularValues
         return np.array(values).reshape(len(attempts) // components, components, -1)
 
     log_values = by_sequence([attempt.log_values for attempt in attempts])
-    reliable = by_sequence([attempt.doubt is None for attempt in attempts]).all(axis=(1, 2))
+    reliable = np.asarray(by_sequence([attempt.doubt is None for attempt in attempts]).all(axis=(1, 2)))
     errors = by_sequence([attempt.error for attempt in attempts]).max(axis=(1, 2))
     gaps = by_sequence([attempt.determinant_gap for attempt in attempts]).sum(axis=(1, 2))
     return LogSingularValues(
@@ -84,7 +84,9 @@ def _reason(doubts: Sequence[str | None], reliable: Array) -> str | None:
     """The first doubt, and how many sequences have any."""
     first = next((doubt for doubt in doubts if doubt), None)
     failed = np.count_nonzero(~reliable)
-    return first if first is None or len(reliable) == 1 else f"{first} ({failed} of {len(reliable)} sequences)"
+    return (
+        first if first is None or len(reliable) == 1 else f"{first} ({failed} of {len(reliable)} sequences)"
+    )
 
 
 def merged(parts: Sequence[LogSingularValues]) -> LogSingularValues:

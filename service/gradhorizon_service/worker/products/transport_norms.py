@@ -11,7 +11,7 @@ from .._types import Array
 from .coordinates import power_coordinates
 from .factors import Factors, Repeated
 from .ladders import LN2, ScaledPower, scaled
-from .power_peaks import peak_norm
+from .power_peaks import PeakNorm, peak_norm
 from .powers import power
 from .spectral_norms import LARGE, quick_log_spectral_norm
 
@@ -52,7 +52,7 @@ def transport_peak(factors: Factors) -> TransportPeak:
     sequence; repeated factors are squared instead.
     """
     if isinstance(factors, Repeated):
-        return _of_powers(factors.matrix, factors.steps)
+        return transport_of_power(factors.matrix, factors.steps, peak_norm(factors.matrix, factors.steps))
     march = _March(factors)
     for step in reversed(range(factors.steps)):
         march.multiply(step)
@@ -139,9 +139,11 @@ class _March:
         )
 
 
-def _of_powers(matrix: Array, steps: int) -> TransportPeak:
-    """The same for J_t = W at every step, by squaring; a noisy second computation shows the errors."""
-    peak = peak_norm(matrix, steps)
+def transport_of_power(matrix: Array, steps: int, peak: PeakNorm) -> TransportPeak:
+    """The same for J_t = W at every step, by squaring; a noisy second computation shows the errors.
+
+    ``peak`` is `peak_norm(matrix, steps)`, which the caller may have for other reasons.
+    """
     product, noisy = power(matrix, steps), _noisy_power(matrix, steps)
     difference = product.matrix - np.ldexp(noisy.matrix, max(-3000, noisy.exponent - product.exponent))
     with np.errstate(divide="ignore"):

@@ -30,4 +30,4 @@ def _by_powers(problem: Problem) -> bool:
     return problem.network.cell == "linear" and problem.inputs is None and plain_loss and not cut
 
 
-__all__ = ["Run", "Shares", "start"]
+__all__ = ["PowersRun", "Run", "Shares", "start"]

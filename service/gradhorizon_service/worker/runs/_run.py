@@ -93,8 +93,8 @@ class Run(Protocol):
         """The same for the last step's loss alone, reaching all the way back."""
         ...
 
-    def crossing(self, nats: float, clipped: bool = False) -> Crossing:
-        """Where the median transported gradient changes by more than this, over all lags.
+    def crossing(self, nats: float, within: int | None = None, clipped: bool = False) -> Crossing:
+        """Where the median transported gradient changes by more than this, over all lags up to `within`.
 
         `clipped`: with every entry of the state gradient cut at every step, where the policy is per_step.
         """

@@ -7,7 +7,8 @@ import numpy as np
 from .._types import Array
 from ._run import Shares
 
-_MOST = 0.95
+_MOST = 0.95 * (1.0 - 1e-12)
+"""38 equal parts of 40 are 95 %; rounding must not say otherwise."""
 
 
 def log_sum(log_terms: Array) -> float:
@@ -28,7 +29,7 @@ def shares_of(log_norms: Array, lags: Array) -> Shares:
 
 
 def shares_of_samples(log_norms: Array, sampled: Array, lags: Array, log_reported: Array) -> Shares:
-    """The same where ln ||G_k|| is known at sampled lags, each standing for those nearest to it, and at reported ones."""
+    """The same where ln ||G_k|| is known at the reported lags, and at sampled ones that stand for their neighbours."""
     edges = np.concatenate([[0.0], (sampled[1:] + sampled[:-1] + 1) / 2, [sampled[-1] + 1.0]])
     weighted = log_norms + np.log(np.diff(edges))
     whole = log_sum(weighted)

@@ -108,12 +108,12 @@ class DiagonalRun(DiagonalTransport):
     def transported_log_norms(self, lags: Array) -> Array:
         return self._log_norms(self.cotangent, lags)
 
-    def crossing(self, nats: float, clipped: bool = False) -> Crossing:
+    def crossing(self, nats: float, within: int | None = None, clipped: bool = False) -> Crossing:
         moduli = np.abs(self.matrix.modes(self.cotangent))
         alive = moduli.max(axis=1) > 0
         if not alive.any():
             return Crossing(None, None)
-        found = diagonal_first_crossing(self.matrix.multipliers, moduli[alive], self.depth, nats)
+        found = diagonal_first_crossing(self.matrix.multipliers, moduli[alive], within or self.depth, nats)
         return Crossing(found.decay_step, found.growth_step)
 
     def parameter_gradients(self, clipped: bool = False) -> Mapping[str, ScaledArray]:
@@ -128,7 +128,9 @@ class DiagonalRun(DiagonalTransport):
         if peak == -np.inf:
             return {"weights": ScaledArray.of(np.zeros((len(products), 2)))}
         phases = np.angle(products) - steps * np.angle(self.matrix.multipliers)
-        turned = np.where(self.matrix.is_pair, np.sin(phases), 0.0)  # a real eigenvalue has no imaginary part to learn
+        turned = np.where(
+            self.matrix.is_pair, np.sin(phases), 0.0
+        )  # a real eigenvalue has no imaginary part to learn
         gradient = np.stack([np.cos(phases), turned], axis=-1) * np.exp(logs - peak)[:, None]
         return {"weights": ScaledArray.of(gradient, peak)}
 

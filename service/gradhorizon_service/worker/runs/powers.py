@@ -17,14 +17,14 @@ from ..horizon import LN10, Crossing
 from ..outcome import outcome_of
 from ..parameter_gradients import ScaledArray
 from ..problem import Problem
-from ..products.factors import Repeated
 from ..products.first_crossing import first_crossing
 from ..products.lyapunov import LyapunovSpectrum, exponents_of_repeated
 from ..products.power_norms import log_norms_and_directions_at, log_norms_at
+from ..products.power_peaks import PeakNorm, peak_norm
 from ..products.power_singular_values import singular_values_of_repeated
 from ..products.powers import power_sum
 from ..products.singular_values import LogSingularValues
-from ..products.transport_norms import TransportPeak, transport_peak
+from ..products.transport_norms import TransportPeak, transport_of_power
 from ._run import Shares
 from ._shares import shares_of, shares_of_samples
 
@@ -46,15 +46,17 @@ class PowersRun:
         self.depth = problem.depth
         self.outcome = outcome_of(problem.depth, problem.depth)
         self.warnings: list[str] = []
-        self._crossings: dict[float, Crossing] = {}
+        self._crossings: dict[tuple[float, int | None], Crossing] = {}
         self.algorithms: dict[str, str] = {"gradients": "powers of W by squaring, log-scaled"}
 
     @cached_property
     def initial_state(self) -> Array:
         initial = self.problem.initial_state
         size = len(self.matrix)
-        return np.zeros((self.problem.batch, size)) if initial is None else initial.build(
-            self.problem.batch, size, self.matrix
+        return (
+            np.zeros((self.problem.batch, size))
+            if initial is None
+            else initial.build(self.problem.batch, size, self.matrix)
         )
 
     @cached_property
@@ -86,18 +88,20 @@ class PowersRun:
     def transported_log_norms(self, lags: Array) -> Array:
         return log_norms_at(self.matrix.T, self.cotangent, lags)
 
-    def crossing(self, nats: float, clipped: bool = False) -> Crossing:
-        if nats not in self._crossings:
-            self._crossings[nats] = self._crossing(nats)
-        return self._crossings[nats]
+    def crossing(self, nats: float, within: int | None = None, clipped: bool = False) -> Crossing:
+        if (nats, within) not in self._crossings:
+            self._crossings[nats, within] = self._crossing(nats, within or self.depth)
+        return self._crossings[nats, within]
 
-    def _crossing(self, nats: float) -> Crossing:
+    def _crossing(self, nats: float, depth: int) -> Crossing:
         alive = np.abs(self.cotangent).max(axis=1) > 0
         if not alive.any():
             return Crossing(None, None)
-        found = first_crossing(self.matrix.T, self.cotangent[alive], self.depth, nats)
+        found = first_crossing(self.matrix.T, self.cotangent[alive], depth, nats)
         if not found.certain:
-            self.warnings.append("horizon: a crossing between the lags that were looked at cannot be excluded")
+            self.warnings.append(
+                "horizon: a crossing between the lags that were looked at cannot be excluded"
+            )
         return Crossing(found.decay_step, found.growth_step)
 
     def parameter_gradients(self, clipped: bool = False) -> Mapping[str, ScaledArray]:
@@ -148,8 +152,13 @@ class PowersRun:
         return self._singular_values
 
     @cached_property
+    def peak(self) -> PeakNorm:
+        """Largest norm of W^k up to the depth."""
+        return peak_norm(self.matrix, self.depth)
+
+    @cached_property
     def transport_peak(self) -> TransportPeak:
-        return transport_peak(Repeated(self.matrix, self.depth))
+        return transport_of_power(self.matrix, self.depth, self.peak)
 
     def lyapunov(self, leading: int | None) -> LyapunovSpectrum:
         return exponents_of_repeated(self.matrix, leading)

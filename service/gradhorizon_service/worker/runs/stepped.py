@@ -174,7 +174,7 @@ class SteppedRun:
     def transported_log_norms(self, lags: Array) -> Array:
         return np.asarray(self.transported.log_norms[lags])
 
-    def crossing(self, nats: float, clipped: bool = False) -> Crossing:
+    def crossing(self, nats: float, within: int | None = None, clipped: bool = False) -> Crossing:
         clipping = self.problem.clipping
         if clipped and clipping is not None and clipping.kind == "per_step":
             log_norms = self._backpropagate(last_only=True, clip=clipping.threshold).log_norms
