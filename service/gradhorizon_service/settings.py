@@ -64,7 +64,8 @@ class Settings(BaseModel):
         32 * 2**10, description="Bytes of a request line with its headers; over it, 431."
     )
     receive_seconds: Seconds = Field(
-        30.0, description="How long a request may take to arrive, first byte to last; over it, 408."
+        30.0,
+        description="How long a request may take to arrive, unless it brings 32 kB a second; over it, 408.",
     )
     keep_alive_seconds: Count = Field(
         5, description="How long an idle connection is kept for its next request."

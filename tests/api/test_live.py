@@ -220,6 +220,16 @@ def test_a_client_that_trickles_is_let_go(live: Live) -> None:
 
 
 @pytest.mark.slow
+def test_a_large_body_over_a_slow_line_may_take_longer(live: Live) -> None:
+    body = posted(b" " * 150_000 + orjson.dumps({"source": [[0.5]]}))
+    with live.socket() as connection:
+        for start in range(0, len(body), 5000):
+            connection.sendall(body[start : start + 5000])
+            time.sleep(0.06)
+        assert connection.recv(15) == b"HTTP/1.1 200 OK"
+
+
+@pytest.mark.slow
 def test_a_client_that_stops_reading_its_answers_is_let_go(live: Live) -> None:
     """A few requests whose answers are more than the system's own buffers hold."""
     path, asked = "/static-offline-docs/swagger-ui-bundle.js", 20

@@ -76,7 +76,9 @@ def _families() -> list[tuple[str, str]]:
 
 
 def _limits(limits: Limits) -> list[Limit]:
-    return [Limit(name=f.name, value=float(getattr(limits, f.name)), says=_LIMITS[f.name]) for f in fields(limits)]
+    return [
+        Limit(name=f.name, value=float(getattr(limits, f.name)), says=_LIMITS[f.name]) for f in fields(limits)
+    ]
 
 
 _LIMITS = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from gradhorizon.schemas import DiagnosisRequest
 from gradhorizon_service.worker.problem import Problem
 
 from .cost import Costs, Estimate, estimate, sizes_of
@@ -17,14 +16,14 @@ def check_sizes(filled: Filled, limits: Limits) -> None:
     request = filled.request
     spectral = is_spectral(request.network)
     layered = request.network.cell in ("feedforward", "jacobians")
-    checks: list[tuple[str, str, float, float]] = [
-        ("$.network", "max_modes" if spectral else "max_size", 0, filled.shape.largest),
-        ("$.depth", "max_layers" if layered else "max_depth", 0, (request.depth or 0) + request.burn_in),
-        ("$", "max_batch", 0, filled.batch),
-        ("$.max_points", "max_points", 0, request.max_points),
-        ("$.lags", "max_lags", 0, len(request.lags or ())),
+    checks = [
+        ("$.network", "max_modes" if spectral else "max_size", filled.shape.largest),
+        ("$.depth", "max_layers" if layered else "max_depth", (request.depth or 0) + request.burn_in),
+        ("$", "max_batch", filled.batch),
+        ("$.max_points", "max_points", request.max_points),
+        ("$.lags", "max_lags", len(request.lags or ())),
     ]
-    for path, name, _, found in checks:
+    for path, name, found in checks:
         allowed = getattr(limits, name)
         if found > allowed:
             raise LimitExceeded(path, name, allowed, found)
@@ -69,6 +68,3 @@ def depth_within(request_depth: int, limits: Limits) -> None:
     """Raise LimitExceeded for a depth over the limit."""
     if request_depth > limits.max_depth:
         raise LimitExceeded("$.depth", "max_depth", limits.max_depth, request_depth)
-
-
-__all__ = ["DiagnosisRequest", "check_cost", "check_sizes", "depth_within"]

@@ -12,6 +12,7 @@ from time import perf_counter
 import numpy as np
 
 from gradhorizon_service.worker.problem import Problem
+from gradhorizon_service.worker.products.shallow_powers import is_shallow
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Sizes:
     batch: int
     own_jacobians: int
     stepped: bool
+    shallow: bool
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,8 @@ def sizes_of(problem: Problem, size: int, driven: bool) -> Sizes:
     stepped = cell != "linear" or driven or not plain_loss
     activated = problem.network.parameters.get("activation", "identity") != "identity"
     own = problem.batch if activated and cell in ("rnn", "feedforward") else 1
-    return Sizes(problem.depth + problem.burn_in, size, problem.batch, own, stepped)
+    shallow = not stepped and is_shallow(size, problem.depth)
+    return Sizes(problem.depth + problem.burn_in, size, problem.batch, own, stepped, shallow)
 
 
 def estimate(problem: Problem, sizes: Sizes, costs: Costs) -> Estimate:
@@ -87,15 +90,20 @@ def _run(sizes: Sizes, costs: Costs, window: int) -> float:
     """Forward and backward vector products, or squarings where the recurrence is linear and undriven."""
     vectors = 2.0 * sizes.size**2 * sizes.batch
     if sizes.stepped:
-        return sizes.steps * ((1 + window) * vectors * costs.per_flop + 14 * costs.per_call)
-    return _squarings(sizes) * (2.0 * sizes.size**3 + 512 * sizes.size**2) * costs.per_flop + 400 * costs.per_call
+        return sizes.steps * ((1 + window) * vectors * costs.per_flop + 8 * costs.per_call)
+    if sizes.shallow:
+        return 4.0 * sizes.steps * sizes.size**3 * costs.per_flop + 500 * costs.per_call
+    return _squarings(sizes) * (2.0 * sizes.size**3 + 512 * sizes.size**2) * costs.per_flop + 3000 * costs.per_call
 
 
 def _product(sizes: Sizes, costs: Costs) -> float:
-    """The partial products behind the verdict."""
+    """The partial products behind the verdict, and the norms of the largest of them."""
     if sizes.stepped:
-        return sizes.steps * (sizes.own_jacobians * 3.0 * sizes.size**3 * costs.per_flop + 8 * costs.per_call)
-    return 3 * _squarings(sizes) * 2.0 * sizes.size**3 * costs.per_flop + 20.0 * sizes.size**3 * costs.per_flop
+        flops = sizes.own_jacobians * (6.0 * sizes.size**3 + 800.0 * sizes.size**2)
+        return sizes.steps * (flops * costs.per_flop + 55 * costs.per_call)
+    if sizes.shallow:
+        return 40 * costs.per_call
+    return 30.0 * _squarings(sizes) * sizes.size**3 * costs.per_flop + 15_000 * costs.per_call
 
 
 def _squarings(sizes: Sizes) -> float:
@@ -103,33 +111,35 @@ def _squarings(sizes: Sizes) -> float:
 
 
 def _matrix(sizes: Sizes, costs: Costs) -> float:
-    """Eigenvalues, norms, numerical radius: some hundred matrix products' worth."""
-    return 300.0 * sizes.size**3 * costs.per_flop + 500 * costs.per_call
+    """Eigenvalues, norms, numerical radius, resolvents: some hundred matrix products' worth."""
+    return (300.0 * sizes.size**3 + 5e4 * sizes.size**2) * costs.per_flop + 3500 * costs.per_call
 
 
 def _singular_values(sizes: Sizes, costs: Costs) -> float:
-    """Two QR sweeps and a Jacobi iteration, about 25 products a step; by squaring, about 300 in all."""
+    """Sweeps of triangular factorisations and a Jacobi iteration; by squaring, about 300 products in all."""
     if sizes.stepped:
-        work = sizes.steps * 25.0 * sizes.size**3 * sizes.own_jacobians
-        return work * costs.per_flop + sizes.steps * 30 * costs.per_call
-    return 1000.0 * sizes.size**3 * costs.per_flop + 3000 * costs.per_call
+        flops = sizes.own_jacobians * (14.0 * sizes.size**3 + 2000.0 * sizes.size**2)
+        return sizes.steps * (flops * costs.per_flop + 32 * costs.per_call) + 2000 * costs.per_call
+    return 500.0 * sizes.size**3 * costs.per_flop + 3000 * costs.per_call
 
 
 def _lyapunov(sizes: Sizes, costs: Costs) -> float:
     if sizes.stepped:
-        work = sizes.steps * 8.0 * sizes.size**3 * sizes.own_jacobians
-        return work * costs.per_flop + sizes.steps * 15 * costs.per_call * max(1, sizes.own_jacobians // 4)
-    return _matrix(sizes, costs)
+        flops = sizes.own_jacobians * (4.0 * sizes.size**3 + 1200.0 * sizes.size**2)
+        return sizes.steps * (flops * costs.per_flop + (10 + 3 * sizes.own_jacobians) * costs.per_call)
+    return 150.0 * sizes.size**3 * costs.per_flop + 1500 * costs.per_call
 
 
 def _parameter_gradient(sizes: Sizes, costs: Costs) -> float:
     if sizes.stepped:
-        return sizes.steps * (sizes.batch * (2.0 * sizes.size + sizes.batch) * sizes.size * costs.per_flop)
-    return 8 * _squarings(sizes) * 2.0 * sizes.size**3 * costs.per_flop
+        flops = sizes.steps * sizes.batch * (2.0 * sizes.size + 2.0 * sizes.batch) * sizes.size
+        return flops * costs.per_flop + 1500 * costs.per_call
+    flops = _squarings(sizes) * (16.0 * sizes.size**3 + 4096.0 * sizes.size**2)
+    return flops * costs.per_flop + 2000 * costs.per_call
 
 
 def _series(sizes: Sizes, costs: Costs) -> float:
-    return sizes.steps * costs.per_call if sizes.stepped else 50 * costs.per_call
+    return sizes.steps * costs.per_call if sizes.stepped else (50 if sizes.shallow else 3000) * costs.per_call
 
 
 _COSTS: Mapping[str, Callable[[Sizes, Costs], float]] = {
@@ -149,4 +159,6 @@ def _memory(sizes: Sizes, window: int) -> float:
     matrices = 40.0 * sizes.size**2 * max(1, sizes.own_jacobians)
     if not sizes.stepped:
         return 8.0 * (2 * matrices + 8192.0 * sizes.size)
-    return 8.0 * (matrices + sizes.steps * sizes.batch * sizes.size * 8.0 + window * sizes.batch * sizes.size * 4.0)
+    return 8.0 * (
+        matrices + sizes.steps * sizes.batch * sizes.size * 8.0 + window * sizes.batch * sizes.size * 4.0
+    )

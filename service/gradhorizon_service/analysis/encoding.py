@@ -14,4 +14,4 @@ def encode(report: ReportModel) -> bytes:
     left_out = set()
     if isinstance(report, Diagnosis):
         left_out = {name for name in DIAGNOSTICS if getattr(report, name) is None}
-    return orjson.dumps(report.model_dump(exclude=left_out))
+    return orjson.dumps(report.model_dump(exclude=left_out), option=orjson.OPT_SERIALIZE_NUMPY)

@@ -81,9 +81,11 @@ def _refuse_what_does_not_belong(request: DiagnosisRequest, shape: NetworkShape)
         raise InvalidRequest((Fault("$.burn_in", f"a {cell} network has no steps before its first"),))
     if cell == "jacobians" and request.loss is not None and request.loss.kind not in ("cotangent", "random"):
         raise InvalidRequest((Fault("$.loss", "step Jacobians come without states; give a cotangent"),))
-    if cell == "feedforward" and request.loss is not None:
-        if request.loss.at == "every_step" or request.loss.truncate is not None:
-            raise InvalidRequest((Fault("$.loss", "a feed-forward network has its loss at the end, untruncated"),))
+    loss = request.loss
+    if cell == "feedforward" and loss is not None and (loss.at == "every_step" or loss.truncate is not None):
+        raise InvalidRequest(
+            (Fault("$.loss", "a feed-forward network has its loss at the end, untruncated"),)
+        )
 
 
 def _batch(request: DiagnosisRequest) -> int | None:
@@ -107,7 +109,9 @@ def _batch(request: DiagnosisRequest) -> int | None:
     for path, rows in found.items():
         if rows not in (1, most):
             largest = max(found, key=lambda name: found[name])
-            raise InvalidShape(path, f"is for {rows} sequences, but {largest} is for {most}; they must agree, or be 1")
+            raise InvalidShape(
+                path, f"is for {rows} sequences, but {largest} is for {most}; they must agree, or be 1"
+            )
     return most
 
 
@@ -121,7 +125,9 @@ def _loss_rows(loss: Any) -> dict[str, int]:
     return {}
 
 
-def _initial_state(request: DiagnosisRequest, shape: NetworkShape, batch: int | None) -> tuple[Any, str | None]:
+def _initial_state(
+    request: DiagnosisRequest, shape: NetworkShape, batch: int | None
+) -> tuple[Any, str | None]:
     initial = request.initial_state
     if initial is not None or request.network.cell == "jacobians":
         return initial, None
@@ -130,7 +136,9 @@ def _initial_state(request: DiagnosisRequest, shape: NetworkShape, batch: int | 
     if request.network.cell == "linear":
         return None, f"initial_state: {batch or 1} random unit vector(s), since nothing drives the network"
     count = batch or DEFAULT_BATCH
-    where = "the network's input" if request.network.cell == "feedforward" else "since nothing drives the network"
+    where = (
+        "the network's input" if request.network.cell == "feedforward" else "since nothing drives the network"
+    )
     return (
         GaussianState(kind="gaussian", std=1.0, batch=count),
         f"initial_state: independent normal, std 1, batch {count} ({where})",

@@ -11,7 +11,7 @@ class Limits:
 
     max_size: int = 2048
     """Rows or columns of a dense matrix."""
-    max_modes: int = 1_000_000
+    max_modes: int = 100_000
     """Eigenvalues of a spectrum that is never formed into a matrix."""
     max_depth: int = 10_000_000
     """Steps of a recurrence, burn-in included."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -94,13 +95,16 @@ def _initial_state(filled: Filled) -> drives.InitialState | None:
     if state.kind == "values":
         if state.values.ndim and state.values.shape[-1] != size:
             raise InvalidShape(
-                "$.initial_state.values", f"must have {size} entries a row, one a unit; it has {state.values.shape[-1]}"
+                "$.initial_state.values",
+                f"must have {size} entries a row, one a unit; it has {state.values.shape[-1]}",
             )
         return drives.GivenState(state.values)
     if filled.request.network.cell == "feedforward":
         raise InvalidRequest((Fault("$.initial_state", "an eigenvector needs a recurrent matrix"),))
     if state.index >= size:
-        raise InvalidRequest((Fault("$.initial_state.index", f"must be below {size}, the number of eigenvalues"),))
+        raise InvalidRequest(
+            (Fault("$.initial_state.index", f"must be below {size}, the number of eigenvalues"),)
+        )
     return drives.EigenvectorState(state.index)
 
 
@@ -125,7 +129,9 @@ def _cross_entropy(loss: Any, filled: Filled) -> losses.Loss:
     classes = _check_readout(loss, filled)
     targets = _per_step(loss.targets, loss.at, 2, filled, "$.loss.targets")
     if targets.min() < 0 or targets.max() >= classes:
-        raise InvalidRequest((Fault("$.loss.targets", f"must be from 0 to {classes - 1}, the rows of readout_weight"),))
+        raise InvalidRequest(
+            (Fault("$.loss.targets", f"must be from 0 to {classes - 1}, the rows of readout_weight"),)
+        )
     return losses.CrossEntropyLoss(loss.readout_weight, loss.readout_bias, targets)
 
 
@@ -147,7 +153,9 @@ def _check_readout(loss: Any, filled: Filled) -> int:
             "$.loss.readout_weight", f"must be (K, {filled.shape.output_size}); it is ({rows}, {columns})"
         )
     if loss.readout_bias is not None and loss.readout_bias.ndim and len(loss.readout_bias) != rows:
-        raise InvalidShape("$.loss.readout_bias", f"must have {rows} entries; it has {len(loss.readout_bias)}")
+        raise InvalidShape(
+            "$.loss.readout_bias", f"must have {rows} entries; it has {len(loss.readout_bias)}"
+        )
     return int(rows)
 
 
@@ -184,7 +192,9 @@ def _lags(request: DiagnosisRequest, depth: int) -> Any:
     if request.lags is None:
         return None
     if max(request.lags) > depth:
-        raise InvalidRequest((Fault("$.lags", f"must be from 0 to the depth, {depth}; it holds {max(request.lags)}"),))
+        raise InvalidRequest(
+            (Fault("$.lags", f"must be from 0 to the depth, {depth}; it holds {max(request.lags)}"),)
+        )
     return np.unique(np.array(request.lags, dtype=np.int64))
 
 
@@ -200,6 +210,4 @@ def _with_diagnostics(problem: Problem, request: DiagnosisRequest) -> Problem:
             if reason is not None:
                 raise DiagnosticNotApplicable(name, reason)
             names.append(name)
-    from dataclasses import replace
-
     return replace(problem, diagnostics=tuple(names))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from gradhorizon.schemas.networks import FeedforwardNetwork, JacobiansNetwork, LinearNetwork, RnnNetwork
@@ -59,7 +60,7 @@ def _feedforward(network: FeedforwardNetwork) -> NetworkShape:
     if not isinstance(network.layers, list):
         return _drawn_layers(network, network.layers)
     shapes = [shape_of(source) for source in network.layers]
-    for layer, ((rows, _), (_, columns)) in enumerate(zip(shapes, shapes[1:], strict=False), start=1):
+    for layer, ((rows, _), (_, columns)) in enumerate(pairwise(shapes), start=1):
         if rows != columns:
             raise InvalidShape(
                 f"$.network.layers[{layer}]",
@@ -88,7 +89,9 @@ def _check_biases(network: FeedforwardNetwork, sizes: list[int]) -> None:
     if network.biases is None:
         return
     if len(network.biases) != len(sizes):
-        raise InvalidShape("$.network.biases", f"must be {len(sizes)}, one a layer; they are {len(network.biases)}")
+        raise InvalidShape(
+            "$.network.biases", f"must be {len(sizes)}, one a layer; they are {len(network.biases)}"
+        )
     for layer, (bias, size) in enumerate(zip(network.biases, sizes, strict=True)):
         _check_vector(f"$.network.biases[{layer}]", bias, size)
 

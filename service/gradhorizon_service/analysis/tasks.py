@@ -111,7 +111,9 @@ class SpectrumTask:
         )
 
 
-def provenance(seed: int, seconds: float, algorithms: Mapping[str, str], inputs_sha256: str) -> dict[str, Any]:
+def provenance(
+    seed: int, seconds: float, algorithms: Mapping[str, str], inputs_sha256: str
+) -> dict[str, Any]:
     """What computed a report, from what."""
     return {
         "engine_version": ENGINE_VERSION,
@@ -144,7 +146,7 @@ def prepare_spectrum(request: SpectrumRequest, limits: Limits, costs: Costs) -> 
     depth_within(request.depth, limits)
     filled = request.model_copy(update={"source": seeded(request.source, request.seed, "source")})
     problem = SpectrumProblem(worker_source(filled.source), request.depth, request.include_matrix)
-    seconds = 600.0 * rows**3 * costs.per_flop + 1000 * costs.per_call
+    seconds = (600.0 * rows**3 + 1e5 * rows**2) * costs.per_flop + 10_000 * costs.per_call
     return SpectrumTask(request_id(filled), seconds, problem, request.seed, arrays_sha256(filled))
 
 

@@ -58,16 +58,14 @@ async def answer(
 
 def require_json_accepted(request: Request) -> None:
     """Raise NotAcceptable where the client's Accept leaves JSON out."""
-    accept = request.headers.get("accept")
-    if accept is None:
-        return
-    for choice in accept.lower().split(","):
-        media_range, _, parameters = choice.partition(";")
-        if media_range.strip() in (JSON, "application/*", "*/*") and "q=0" not in parameters.replace(
-            " ", ""
-        ).split(";"):
-            return
-    raise NotAcceptable("answers are application/json: leave Accept out or let it include that")
+    choices = request.headers.get("accept", "*/*").lower().replace(" ", "").split(",")
+    if not any(map(_means_json, choices)):
+        raise NotAcceptable("answers are application/json: leave Accept out or let it include that")
+
+
+def _means_json(choice: str) -> bool:
+    media_range, *parameters = choice.split(";")
+    return media_range in (JSON, "application/*", "*/*") and "q=0" not in parameters
 
 
 def read_text(text: list[bytes]) -> Any:
@@ -113,7 +111,7 @@ def _tensors(body: Body, max_bytes: int) -> Mapping[str, Content]:
             tensors[name] = read_tensors(upload.filename or "", upload.file.read(), max_bytes)
         except TensorFault as fault:
             raise refused_tensor(name, fault) from None
-        max_bytes -= _bytes(tensors[name])
+        max_bytes = max(0, max_bytes - _bytes(tensors[name]))
     return tensors
 
 

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from gradhorizon.schemas import ErrorCode, FieldError, Problem
 
-from ..analysis.errors import RequestRefused
+from ..analysis.errors import CostOverLimit, RequestRefused
 from ..formats.json_path import json_path
 from ..processes.errors import PoolClosed, PoolError, QueueFull, TaskTimeout
 from .refusals import Overloaded
@@ -65,6 +65,7 @@ def problem_body(
     status: int | None = None,
     errors: list[FieldError] | None = None,
     limit: str | None = None,
+    estimate: float | None = None,
     instance: str | None = None,
 ) -> bytes:
     """Encode one problem. `status` only where it is not the table's."""
@@ -77,6 +78,7 @@ def problem_body(
         detail=detail,
         errors=errors or [],
         limit=limit,
+        estimate=estimate,
         instance=instance,
     )
     return orjson.dumps(problem.model_dump())
@@ -90,12 +92,15 @@ def problem_response(
     status: int | None = None,
     errors: list[FieldError] | None = None,
     limit: str | None = None,
+    estimate: float | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return the response for one failure of a request."""
     identifier = getattr(request.state, "request_id", None)
     instance = f"urn:gradhorizon:request:{identifier}" if identifier else None
-    body = problem_body(code, detail, status=status, errors=errors, limit=limit, instance=instance)
+    body = problem_body(
+        code, detail, status=status, errors=errors, limit=limit, estimate=estimate, instance=instance
+    )
     return Response(body, status or TABLE[code][0], headers, PROBLEM_JSON)
 
 
@@ -107,7 +112,10 @@ async def _refused(request: Request, error: RequestRefused) -> Response:
     elif error.code == "unsupported_media_type":
         headers = {"accept": "application/json, multipart/form-data"}
     code = cast("ErrorCode", error.code)
-    return problem_response(request, code, error.message, errors=faults, limit=error.limit, headers=headers)
+    estimate = error.estimate if isinstance(error, CostOverLimit) else None
+    return problem_response(
+        request, code, error.message, errors=faults, limit=error.limit, estimate=estimate, headers=headers
+    )
 
 
 async def _queue_full(request: Request, error: QueueFull) -> Response:

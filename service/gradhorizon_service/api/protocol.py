@@ -17,6 +17,8 @@ from .errors import PROBLEM_JSON, TABLE, problem_body
 _CHUNKS_ALLOWED = 10_000
 _SMALLEST_MEAN_CHUNK = 128
 """Bytes; a full network packet carries ten times that, only a flood of tiny chunks stays below it for so long."""
+_SLOWEST_RATE = 32 * 1024
+"""Bytes a second at which a body may go on arriving after its time: a large checkpoint over a slow line."""
 
 
 class _Refused(Exception):
@@ -33,7 +35,7 @@ class Protocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._deadline: asyncio.TimerHandle | None = None
         self._begun = self._head_complete = self._complete = False
-        self._head_bytes = self._chunks = self._body_bytes = 0
+        self._head_bytes = self._chunks = self._body_bytes = self._body_bytes_before = 0
         self._reader_check: asyncio.TimerHandle | None = None
         self._refusal: tuple[ErrorCode, int, str] | None = None
 
@@ -67,7 +69,7 @@ class Protocol(HttpToolsProtocol):
         """Count from zero."""
         super().on_message_begin()
         self._begun, self._head_complete, self._complete = True, False, False
-        self._head_bytes = self._chunks = self._body_bytes = 0
+        self._head_bytes = self._chunks = self._body_bytes = self._body_bytes_before = 0
 
     def on_url(self, url: bytes) -> None:
         """Count the request line."""
@@ -143,7 +145,10 @@ class Protocol(HttpToolsProtocol):
         self._deadline = None
         if self.transport.is_closing():
             return
-        if self._begun:
+        if self._body_bytes - self._body_bytes_before >= _SLOWEST_RATE * self.receive_seconds:
+            self._body_bytes_before = self._body_bytes
+            self._start_clock()
+        elif self._begun:
             limit = f"receive_seconds = {self.receive_seconds:g}"
             detail = f"the request took longer to arrive than this server's limit {limit}"
             self._close_with("request_timeout", TABLE["request_timeout"][0], detail)

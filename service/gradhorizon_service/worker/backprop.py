@@ -15,7 +15,7 @@ import numpy as np
 
 from ._types import Array
 from .cells import Linearisation
-from .gradient_record import GradientRecord, renormalised
+from .gradient_record import LONGEST_STRIDE, GradientRecord, renormalised
 from .statistics import log_norms_by_step
 
 LossGradient = Callable[[int], Array | None]
@@ -70,8 +70,9 @@ def backpropagate(
     # invalid: past an overflow inside a stride, infinity meets zero before the stride is taken back.
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         g, log_scale = record.keep(*_cut(g, log_scale, clip))
+        addition = None
         while record.steps_left > 0:
-            stride = record.stride if clip is None else 1
+            stride = 1 if clip is not None else record.stride() if addition is None else LONGEST_STRIDE
             g, addition = _carried(linearisation, loss_gradient, g, record, stride)
             if addition is not None:
                 g, log_scale = _sum(g, log_scale, addition)
@@ -129,6 +130,8 @@ def backpropagate_window(
 
 def _sum(g: Array, log_scale: Array, addition: Array) -> tuple[Array, Array]:
     """Add unscaled vectors at the scale of the larger of the two, whichever of them is zero."""
+    if not log_scale.any():
+        return g + addition, log_scale
     with np.errstate(divide="ignore"):
         carried = np.log(np.abs(g).max(axis=1)) + log_scale
         added = np.log(np.abs(addition).max(axis=1))

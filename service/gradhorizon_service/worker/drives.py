@@ -16,7 +16,10 @@ from .errors import CannotRun
 class Inputs(Protocol):
     """Sequences x_1..x_T."""
 
-    batch: int
+    @property
+    def batch(self) -> int:
+        """B."""
+        ...
 
     def build(self, steps: int) -> Array:
         """Return (steps, B, D)."""

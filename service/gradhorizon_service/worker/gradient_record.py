@@ -14,7 +14,7 @@ _LARGE = 1e24  # of squared norms: so near one that weights of 1e290 do not over
 _SMALL = 1.0 / _LARGE
 _REACH = math.log(_LARGE)
 _LN2 = math.log(2.0)
-_LONGEST_STRIDE = 64
+LONGEST_STRIDE = 64
 
 
 class GradientRecord:
@@ -22,31 +22,40 @@ class GradientRecord:
 
     Every gradient may be handed to `keep`. Or those of a stride are appended to `gradients` as they come and `drifted`
     looks at them all at once, which takes the stride back to the first that needed another scale: the same numbers are
-    left behind. `stride` is how many steps it should take before sizes leave the range, going by their last pace.
+    left behind.
     """
 
     def __init__(self, steps: int, batch: int, recurrent: bool) -> None:
         self.gradients = History(steps + 1, recurrent)
-        self.stride = 1
         self._steps = steps
         self._log_scales = np.zeros((steps + 1, batch))
         self._squares = np.zeros((steps + 1, batch))
         self._kept = -1  # the last lag noted by itself
-        self._span = (0.0, 0.0)
+        self._steps_since = 1
+        self._before = self._reached = self._now = np.ones(1)
 
     @property
     def steps_left(self) -> int:
         return self._steps + 1 - len(self.gradients)
 
+    def stride(self) -> int:
+        """How many steps squared norms can go at the pace they had before the last was kept, and stay in range."""
+        before, reached, now = map(_log_span, (self._before, self._reached, self._now))
+        falling = (before[0] - reached[0]) / self._steps_since
+        rising = (reached[1] - before[1]) / self._steps_since
+        stride = float(LONGEST_STRIDE)
+        if falling > 0.0:
+            stride = min(stride, (now[0] + _REACH) / falling)
+        if rising > 0.0:
+            stride = min(stride, (_REACH - now[1]) / rising)
+        return max(1, int(stride))
+
     def keep(self, g: Array, log_scale: Array) -> tuple[Array, Array]:
         """Note the gradient at the next lag, renormalised where it has drifted far from one."""
-        steps = len(self.gradients) - self._kept
-        squares = _squares(g)
-        before, reached = self._span, _log_span(squares)
-        g, log_scale, squares = _renormalised(g, log_scale, squares)
-        self._span = _log_span(squares)
-        self.stride = _stride(before, reached, self._span, steps)
-        self._note(g, log_scale, squares)
+        self._steps_since = len(self.gradients) - self._kept
+        self._before, self._reached = self._now, _squares(g)
+        g, log_scale, self._now = _renormalised(g, log_scale, self._reached)
+        self._note(g, log_scale, self._now)
         return g, log_scale
 
     def note(self, g: Array, log_scale: Array) -> None:
@@ -118,16 +127,3 @@ def _log_span(squares: Array) -> tuple[float, float]:
     if smallest == 0.0:
         smallest = float(np.min(squares, initial=largest, where=squares > 0.0))
     return (math.log(smallest), math.log(largest)) if smallest > 0.0 else (0.0, 0.0)
-
-
-def _stride(
-    before: tuple[float, float], reached: tuple[float, float], now: tuple[float, float], steps: int
-) -> int:
-    """How many steps squared norms can go from `now` at the pace of the last `steps`, and stay in range."""
-    falling, rising = (before[0] - reached[0]) / steps, (reached[1] - before[1]) / steps
-    stride = float(_LONGEST_STRIDE)
-    if falling > 0.0:
-        stride = min(stride, (now[0] + _REACH) / falling)
-    if rising > 0.0:
-        stride = min(stride, (_REACH - now[1]) / rising)
-    return max(1, int(stride))

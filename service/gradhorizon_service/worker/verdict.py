@@ -88,21 +88,26 @@ def _transport(run: Run, tolerance: float, exact: bool) -> Transport:
 
 
 def _accurate(run: Run) -> tuple[Array, bool]:
-    return run.singular_values().log_values, False
+    """Every singular value; where they are not reliable, what one product resolves of them, as far as it does."""
+    found = run.singular_values()
+    peak = run.transport_peak
+    resolved = peak.log_norm > peak.log_floor
+    if found.reliable.all() or not resolved.all():
+        return found.log_values, False
+    return np.maximum(peak.log_singular_values, peak.log_floor[:, None]), True
 
 
 def _cheap_singular_values(run: Run, tolerance: float) -> tuple[Array, bool]:
     """One product settles the verdict unless the median lies below what the product resolves, undecided.
 
     Values under the floor are rounding error: the floor stands for them, and says so. Where it lies below -tolerance
-    they are vanishing all the same. A largest value far down may be the rounding error of an exact zero, and is
-    computed accurately.
+    they are vanishing all the same. A largest value under the floor may be the rounding error of an exact zero, and
+    is computed accurately.
     """
     logs, floor = run.transport_peak.log_singular_values, run.transport_peak.log_floor
     unresolved = np.median(logs, axis=1) < floor
     undecided = unresolved & (floor > -tolerance * LN10)
-    doubtful = logs[:, 0] < -tolerance * LN10
-    if undecided.any() or doubtful.any():
+    if undecided.any() or (logs[:, 0] < floor).any():
         return _accurate(run)
     return np.maximum(logs, floor[:, None]), bool(unresolved.any())
 

@@ -17,5 +17,9 @@ class ReportModel(BaseModel):
     """Part of a report: built from the service's results by attribute; readers ignore fields they do not know."""
 
     model_config = ConfigDict(
-        extra="ignore", frozen=True, arbitrary_types_allowed=True, from_attributes=True, ser_json_inf_nan="null"
+        extra="ignore",
+        frozen=True,
+        arbitrary_types_allowed=True,
+        from_attributes=True,
+        ser_json_inf_nan="null",
     )

@@ -40,7 +40,9 @@ class TensorStore:
         if name is None:
             if len(content) == 1:
                 return next(iter(content.values()))
-            raise _fault("tensor_not_found", f"part {part!r} holds {len(content)} arrays; say which with 'name'")
+            raise _fault(
+                "tensor_not_found", f"part {part!r} holds {len(content)} arrays; say which with 'name'"
+            )
         if name not in content:
             raise _fault("tensor_not_found", f"part {part!r} holds no array named {name!r}")
         return content[name]
@@ -58,7 +60,9 @@ class ArrayRule:
     kind: Literal["real", "integer", "complex"] = "real"
     scalar: bool = False
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> core_schema.CoreSchema:
         return core_schema.with_info_plain_validator_function(
             self._validate,
             serialization=core_schema.plain_serializer_function_ser_schema(_to_list, when_used="json"),
@@ -79,25 +83,22 @@ class ArrayRule:
         return {"anyOf": [*forms, _REFERENCE_SCHEMA]}
 
     def _validate(self, value: Any, info: core_schema.ValidationInfo) -> Array:
-        array = _as_array(value, info, self.kind)
-        if array.ndim == 0 and self.scalar:
-            pass
-        elif array.ndim not in self.axes:
+        array = _converted(_as_array(value, info, self.kind), self.kind)
+        if array.ndim not in self.axes and not (array.ndim == 0 and self.scalar):
             wanted = " or ".join(str(axes) for axes in self.axes)
             raise _fault("array_wrong_rank", f"has {array.ndim} axes {list(array.shape)}; it must have {wanted}")
         if array.size == 0:
             raise _fault("array_empty", f"is empty (shape {list(array.shape)})")
-        converted = _converted(array, self.kind)
-        finite = np.isfinite(converted)
+        finite = np.isfinite(array)
         if not finite.all():
             where = "".join(f"[{i}]" for i in np.argwhere(~finite)[0]) if array.ndim else ""
             raise _fault("array_not_finite", f"holds a NaN or an infinity at {where or 'its only entry'}")
-        converted.flags.writeable = False
-        return converted
+        array.flags.writeable = False
+        return array
 
 
 def _fault(code: str, message: str) -> PydanticCustomError:
-    return PydanticCustomError(code, "{message}", {"message": message})  # type: ignore[arg-type]
+    return PydanticCustomError(code, "{message}", {"message": message})
 
 
 def _as_array(value: Any, info: core_schema.ValidationInfo, kind: str) -> Array:
@@ -125,8 +126,14 @@ def _as_array(value: Any, info: core_schema.ValidationInfo, kind: str) -> Array:
 
 def _referenced(value: Mapping[str, Any], info: core_schema.ValidationInfo) -> Array:
     part, name = value.get("tensor"), value.get("name")
-    if not isinstance(part, str) or not (name is None or isinstance(name, str)) or set(value) - {"tensor", "name"}:
-        raise _fault("tensor_reference", "must be {'tensor': part} or {'tensor': part, 'name': array in the part}")
+    if (
+        not isinstance(part, str)
+        or not (name is None or isinstance(name, str))
+        or set(value) - {"tensor", "name"}
+    ):
+        raise _fault(
+            "tensor_reference", "must be {'tensor': part} or {'tensor': part, 'name': array in the part}"
+        )
     store = (info.context or {}).get(CONTEXT_KEY)
     if not isinstance(store, TensorStore):
         raise _fault("tensor_not_found", "refers to a part, but the request came without parts")
@@ -157,7 +164,7 @@ def _json_type(item: Any) -> str:
 
 
 def _ragged(value: list[Any] | tuple[Any, ...], path: str = "") -> str:
-    lengths = [len(item) if isinstance(item, (list, tuple)) else -1 for item in value]
+    lengths = [len(item) if isinstance(item, (list, tuple, np.ndarray)) else -1 for item in value]
     for index, length in enumerate(lengths):
         if length != lengths[0]:
             return f"entry {path}[{index}] has {length} items where {path}[0] has {lengths[0]}"
@@ -186,8 +193,8 @@ def _converted(array: Array, kind: str) -> Array:
     if array.dtype.kind not in ("iuf" if kind != "complex" else "iufc"):
         raise _fault("array_not_numbers", f"has dtype {array.dtype}; real numbers are needed")
     if kind == "integer":
-        if array.dtype.kind == "f" and not (np.isfinite(array).all() and (array == np.round(array)).all()):
-            raise _fault("array_not_integers", "must hold whole numbers")
+        if array.dtype.kind == "f" and not ((np.abs(array) < 2.0**53) & (array == np.round(array))).all():
+            raise _fault("array_not_integers", "must hold whole numbers below 2^53")
         return array.astype(np.int64)
     if kind == "complex" and array.dtype.kind != "c" and array.ndim == 2 and array.shape[1] == 2:
         return array[:, 0] + 1j * array[:, 1]

@@ -46,6 +46,4 @@ class PerStepClipping(RequestModel):
     threshold: Threshold
 
 
-Clipping = Annotated[
-    NoClipping | NormClipping | ValueClipping | PerStepClipping, Field(discriminator="kind")
-]
+Clipping = Annotated[NoClipping | NormClipping | ValueClipping | PerStepClipping, Field(discriminator="kind")]

@@ -40,7 +40,7 @@ Dtype = Literal["float16", "bfloat16", "float32", "float64"]
 
 
 class DiagnosisRequest(RequestModel):
-    """How far back does the gradient reach in this network?"""
+    """One network and what to run on it: how far back does the gradient reach."""
 
     network: Network
     depth: Annotated[int, Field(ge=1)] | None = None
@@ -52,7 +52,7 @@ class DiagnosisRequest(RequestModel):
     dtype: Dtype = "float32"
     diagnostics: Annotated[list[DiagnosticName], Field(min_length=1)] | None = None
     leading: Annotated[int, Field(ge=1)] | None = None
-    include: list[Literal["final_state", "parameter_gradient"]] = []
+    include: list[Literal["final_state", "parameter_gradient"]] = Field(default_factory=list)
     horizon_level: Annotated[float, Field(gt=0, lt=1)] = 0.001
     tolerance_decades: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3.0
     max_points: Annotated[int, Field(ge=2)] = 256

@@ -204,6 +204,10 @@ class ClippingReport(ReportModel):
     @classmethod
     def _undefined_is_nan(cls, data: Any) -> Any:
         """On the wire null means zero or undefined; the reason tells them apart."""
-        if isinstance(data, dict) and data.get("log10_norm_after") is None and data.get("log10_norm_after_reason"):
+        if (
+            isinstance(data, dict)
+            and data.get("log10_norm_after") is None
+            and data.get("log10_norm_after_reason")
+        ):
             return {**data, "log10_norm_after": math.nan}
         return data

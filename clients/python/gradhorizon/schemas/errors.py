@@ -46,4 +46,5 @@ class Problem(ReportModel):
     detail: str
     errors: list[FieldError]
     limit: str | None
+    estimate: float | None
     instance: str | None

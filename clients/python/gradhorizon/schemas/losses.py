@@ -52,4 +52,6 @@ class SquaredErrorLoss(_Loss):
     reduction: Literal["mean", "half_sum"] = "mean"
 
 
-Loss = Annotated[CotangentLoss | RandomLoss | CrossEntropyLoss | SquaredErrorLoss, Field(discriminator="kind")]
+Loss = Annotated[
+    CotangentLoss | RandomLoss | CrossEntropyLoss | SquaredErrorLoss, Field(discriminator="kind")
+]

@@ -42,7 +42,9 @@ class _Activated(RequestModel):
     def _parameter_belongs(self) -> _Activated:
         for activation, parameter in ACTIVATION_PARAMETERS.items():
             if getattr(self, parameter) is not None and self.activation != activation:
-                raise ValueError(f"{parameter} belongs to the activation {activation}, not to {self.activation}")
+                raise ValueError(
+                    f"{parameter} belongs to the activation {activation}, not to {self.activation}"
+                )
         return self
 
 

@@ -178,9 +178,13 @@ class EnsembleSource(RequestModel):
     size: Size | None = None
     shape: Annotated[list[Size], Field(min_length=2, max_length=2)] | None = None
     gain: float = Field(default=1.0, allow_inf_nan=False)
-    density: float | None = Field(default=None, gt=0, le=1, description="sparse only: share of nonzero entries")
+    density: float | None = Field(
+        default=None, gt=0, le=1, description="sparse only: share of nonzero entries"
+    )
     hidden_size: int | None = Field(
-        default=None, ge=1, description="torch_default and keras_default only: H where it is not the number of rows"
+        default=None,
+        ge=1,
+        description="torch_default and keras_default only: H where it is not the number of rows",
     )
     seed: Seed | None = None
     rescale: Rescale | None = None
@@ -209,7 +213,9 @@ def tensor_as_values(data: Any) -> Any:
 
 def _bare_matrix(value: Any) -> Any:
     """A nested list, an array or a tensor reference stands for a matrix source."""
-    if isinstance(value, (list, np.ndarray)) or (isinstance(value, dict) and "source" not in value and "tensor" in value):
+    if isinstance(value, (list, np.ndarray)) or (
+        isinstance(value, dict) and "source" not in value and "tensor" in value
+    ):
         return {"source": "matrix", "values": value}
     return value
 

@@ -10,7 +10,7 @@ import math
 from typing import Annotated, Any
 
 import numpy as np
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, PlainSerializer, SerializationInfo, WithJsonSchema
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -46,15 +46,23 @@ def _matrix(value: Any) -> Array:
     return np.asarray(value, dtype=np.float64)
 
 
-def _finite_list(array: Array) -> Any:
+_LARGE = 4096
+"""From so many numbers on, Python mode hands arrays on as they are, for an encoder that writes them itself."""
+
+
+def _finite_list(array: Array, info: SerializationInfo) -> Any:
     if not np.isfinite(array).all():
         raise NonFiniteError("a series that must be finite holds a NaN or an infinity")
+    if info.mode == "python" and array.size > _LARGE:
+        return np.ascontiguousarray(array)
     return array.tolist()
 
 
 def _nullable_list(array: Array) -> Any:
     if np.isinf(array).any():
-        raise NonFiniteError("a series holds an infinity; undefined entries are NaN in Python and null on the wire")
+        raise NonFiniteError(
+            "a series holds an infinity; undefined entries are NaN in Python and null on the wire"
+        )
     return [None if math.isnan(item) else item for item in array.tolist()]
 
 
@@ -66,8 +74,8 @@ def _log10_list(array: Array) -> Any:
     return [None if item == -math.inf else item for item in array.tolist()]
 
 
-def _pairs(array: Array) -> Any:
-    return _finite_list(np.stack([array.real, array.imag], axis=-1))
+def _pairs(array: Array, info: SerializationInfo) -> Any:
+    return _finite_list(np.stack([array.real, array.imag], axis=-1), info)
 
 
 def _finite_number(value: float) -> float:
@@ -101,7 +109,9 @@ NullableSeries = Annotated[
     Array, BeforeValidator(_real), PlainSerializer(_nullable_list), WithJsonSchema(_NULLABLE)
 ]
 """Float64 numbers; an entry without a value is NaN in Python and null on the wire."""
-Log10Series = Annotated[Array, BeforeValidator(_log10), PlainSerializer(_log10_list), WithJsonSchema(_NULLABLE)]
+Log10Series = Annotated[
+    Array, BeforeValidator(_log10), PlainSerializer(_log10_list), WithJsonSchema(_NULLABLE)
+]
 """Decades; exact zero is -inf in Python and null on the wire."""
 IntSeries = Annotated[
     Array,
@@ -110,11 +120,17 @@ IntSeries = Annotated[
     WithJsonSchema({"type": "array", "items": {"type": "integer"}}),
 ]
 ComplexSeries = Annotated[
-    Array, BeforeValidator(_complex), PlainSerializer(_pairs), WithJsonSchema({"type": "array", "items": _NUMBERS})
+    Array,
+    BeforeValidator(_complex),
+    PlainSerializer(_pairs),
+    WithJsonSchema({"type": "array", "items": _NUMBERS}),
 ]
 """Complex numbers as [re, im]."""
 Matrix = Annotated[
-    Array, BeforeValidator(_matrix), PlainSerializer(_finite_list), WithJsonSchema({"type": "array", "items": _NUMBERS})
+    Array,
+    BeforeValidator(_matrix),
+    PlainSerializer(_finite_list),
+    WithJsonSchema({"type": "array", "items": _NUMBERS}),
 ]
 """A finite array with two or more axes as nested lists."""
 Number = Annotated[float, PlainSerializer(_finite_number), WithJsonSchema({"type": "number"})]

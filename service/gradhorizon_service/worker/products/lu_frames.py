@@ -22,37 +22,33 @@ LARGE = 32
 
 
 class Frames:
-    """F = P^T L of a stack A = F U, factorised in place.
+    """F = P^T L C of a stack A = F C^-1 U, factorised in place, in units C (R, N) of the columns for each of R runs.
 
-    Given A^T, the array ends up with U^T in its lower triangles and L^T, without its unit diagonal, in the
-    upper ones.
+    Given A^T, the array ends up with U^T in its lower triangles and L^T, without its unit diagonal, in the upper ones.
     """
 
-    def __init__(self, transposes: Array) -> None:
+    def __init__(self, transposes: Array, units: Array) -> None:
         self.packed = transposes
+        self.units = units
         factorise = lapack.dgetrf if transposes.dtype == np.float64 else lapack.sgetrf
         self.pivots = [factorise(matrix.T, overwrite_a=True)[1] for matrix in transposes]
 
     def explicit(self) -> Array:
-        """F^T."""
-        frames = unit_lower(self.packed)
-        interchange = lapack.dlaswp if frames.dtype == np.float64 else lapack.slaswp
-        for frame, pivots in zip(frames, self.pivots, strict=True):
+        """F^T, (B, R, N, N)."""
+        mask, unit = _masks(self.packed.shape[-1], self.packed.dtype)
+        lower: Array = self.packed * mask
+        lower += unit
+        interchange = lapack.dlaswp if lower.dtype == np.float64 else lapack.slaswp
+        for frame, pivots in zip(lower, self.pivots, strict=True):
             interchange(frame.T, pivots, inc=-1, overwrite_a=True)
+        frames = lower.reshape(-1, *self.units.shape, lower.shape[-1])
+        frames *= self.units[..., None]
         return frames
 
     def permutations(self) -> list[Array]:
         """The order of the rows of A in L U, one for each matrix."""
         rows = np.arange(float(self.packed.shape[-1]))[:, None]
         return [lapack.dlaswp(rows, pivots)[:, 0].astype(np.intp) for pivots in self.pivots]
-
-
-def unit_lower(packed: Array) -> Array:
-    """L^T from packed triangles, unit diagonal included."""
-    mask, unit = _masks(packed.shape[-1], packed.dtype)
-    lower: Array = packed * mask
-    lower += unit
-    return lower
 
 
 @cache
@@ -79,9 +75,9 @@ def advance_by(factors: Factors, dtype: type[np.floating[Any]]) -> Advance:
     return _multiplied(factors)
 
 
-def first_images(factors: Factors, starts: Array, images: Array) -> None:
-    """Write (J F)^T of the first step, for start frames (R, N, N) that all sequences share."""
-    frames = np.broadcast_to(starts.swapaxes(-1, -2), (factors.batch, *starts.shape))
+def first_images(factors: Factors, starts: Array, units: Array, images: Array) -> None:
+    """Write (J F C)^T of the first step, for start frames F (R, N, N) that all sequences share."""
+    frames = np.broadcast_to(starts.swapaxes(-1, -2) * units[..., None], (factors.batch, *starts.shape))
     _put(images, factors.times(0, _side_by_side(frames)))
 
 
@@ -89,9 +85,7 @@ def _multiplied(factors: Factors) -> Advance:
     """J F through the factors' own products."""
 
     def advance(step: int, frames: Frames, images: Array) -> None:
-        explicit = frames.explicit()
-        stacked = explicit.reshape(factors.batch, -1, *explicit.shape[1:])
-        _put(images, factors.times(step, _side_by_side(stacked)))
+        _put(images, factors.times(step, _side_by_side(frames.explicit())))
 
     return advance
 
@@ -110,8 +104,7 @@ def _put(images: Array, products: Array) -> None:
 
 
 def _gathered(transposes_at: Callable[[int], Array], slopes: Array | None) -> Advance:
-    """J F = (J P^T) L: a product with a triangle, in place, is half the flops and leaves nothing to
-    transpose.
+    """J F = (J P^T) L C: a product with a triangle, in place, is half the flops and leaves nothing to transpose.
 
     J = diag(d) A is given by the transposes of its A's, (B or 1, N, N), and slopes d (T, B, N).
     """
@@ -123,8 +116,10 @@ def _gathered(transposes_at: Callable[[int], Array], slopes: Array | None) -> Ad
         for k, order in enumerate(frames.permutations()):
             np.take(transposes[k // runs], order, axis=0, out=images[k])
             multiply(1.0, frames.packed[k].T, images[k].T, side=1, lower=1, diag=1, overwrite_b=True)
+        stacked = images.reshape(-1, *frames.units.shape, images.shape[-1])
+        if (frames.units != 1.0).any():
+            stacked *= frames.units[..., None]
         if slopes is not None:
-            stacked = images.reshape(slopes.shape[1], -1, *images.shape[1:])
             stacked *= slopes[step][:, None, None, :]
 
     return advance

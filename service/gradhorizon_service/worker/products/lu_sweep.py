@@ -17,12 +17,13 @@ from scipy.linalg import blas
 from .._types import Array
 from .factors import Factors
 from .graded import GradedRows, premultiplied
-from .lu_frames import LARGE, Frames, advance_by, first_images, unit_lower
+from .lu_frames import LARGE, Frames, advance_by, first_images
 
-# Triangles are regraded a block of steps at a time: few calls for small ones, bounded storage for large ones.
+# Small triangles are multiplied a block of steps at a time, with few calls; large ones at once, while in the cache.
 _BLOCK = 32
 _BLOCK_BYTES = 64e6
-# Inside a block they are multiplied as they are, while their diagonals together span at most so many nats.
+# A product of triangles is regraded after so many steps, or before its diagonals together span so many nats.
+_MAX_STEPS = 64
 _WIDEST_SPREAD = 300.0
 
 
@@ -47,14 +48,24 @@ def random_starts(size: int, runs: int) -> Array:
     return np.asarray(np.linalg.qr(np.random.default_rng(20).standard_normal((runs, size, size)))[0])
 
 
-def sweep(factors: Factors, starts: Array, dtype: type[np.floating[Any]] = np.float64) -> Sweep:
-    """Carry the start frames (R, N, N) through all steps, of which there is at least one.
+def random_units(size: int, runs: int) -> Array:
+    """Units for the columns of frames, (runs, N): ones for the first run, numbers in [1, 2) for the others."""
+    units = np.random.default_rng(10).uniform(1.0, 2.0, (runs, size))
+    units[0] = 1.0
+    return units
 
-    In float32, every step suffers the errors of that precision; only the product of the triangles does not.
+
+def sweep(factors: Factors, runs: int, dtype: type[np.floating[Any]] = np.float64) -> Sweep:
+    """Carry random start frames through all steps, of which there is at least one.
+
+    Runs differ in the start and in the units of the columns. Frames from different starts soon become the same, but
+    in other units their entries have other mantissas, and their rounding errors nothing in common. In float32,
+    every step suffers the errors of that precision, and only the product of the triangles does not.
     """
-    stack, N = factors.batch * len(starts), factors.size
-    triangles, advance = _Triangles(stack, N), advance_by(factors, dtype)
-    block = int(np.clip(_BLOCK_BYTES // (8 * stack * N * N), 1, _BLOCK))
+    stack, N = factors.batch * runs, factors.size
+    units, starts = random_units(N, runs), random_starts(N, runs)
+    triangles, advance = _Triangles(stack, units), advance_by(factors, dtype)
+    block = 1 if N >= LARGE else int(np.clip(_BLOCK_BYTES // (8 * stack * N * N), 1, _BLOCK))
     # Two buffers in turn: the last frames of one block lie in its buffer while the next block begins.
     buffers = np.empty((2, min(block, factors.steps), stack, N, N), dtype)
     frames: Frames | None = None
@@ -62,50 +73,75 @@ def sweep(factors: Factors, starts: Array, dtype: type[np.floating[Any]] = np.fl
         packed = buffers[index % 2][: factors.steps - first]
         for step, images in enumerate(packed, start=first):
             if frames is None:
-                first_images(factors, starts, images)
+                first_images(factors, starts, units, images)
             else:
                 advance(step, frames, images)
-            frames = Frames(images)
-        triangles.absorb(packed.astype(np.float64, copy=False))
-    # The order of the rows of the last frames does not matter: their R is that of L.
-    return triangles.finished(unit_lower(packed[-1]).astype(np.float64, copy=False).swapaxes(-1, -2))
+            frames = Frames(images, units)
+        triangles.absorb(triangles.in_units(packed))
+    if frames is None:
+        raise ValueError("a sweep needs at least one factor")
+    return triangles.finished((frames.explicit() / units[..., None]).reshape(stack, N, N).swapaxes(-1, -2))
 
 
 class _Triangles:
-    """The triangular product so far, U_t .. U_1 = diag(exp l) X, and how the pivots behaved."""
+    """The triangular product so far, and how the pivots behaved.
 
-    def __init__(self, stack: int, size: int) -> None:
-        unit = np.broadcast_to(np.eye(size), (stack, size, size))
-        self._product = GradedRows(np.zeros((stack, size)), unit)
+    U_t .. U_1 = exp(log_peaks) pending diag(exp l) X, with the triangles since the last regrading in ``pending``.
+    """
+
+    def __init__(self, stack: int, units: Array) -> None:
+        unit = np.broadcast_to(np.eye(units.shape[1]), (stack, units.shape[1], units.shape[1]))
+        self._units = units
+        self._graded = GradedRows(np.zeros((stack, units.shape[1])), unit)
+        self._pending: Array | None = None
+        self._count, self._spread, self._log_peaks = 0, np.zeros(stack), np.zeros(stack)
         self._log_pivots: list[Array] = []
         self._spreads: list[Array] = []
         self._growth: list[Array] = []
 
+    def in_units(self, packed: Array) -> Array:
+        """The triangles (U C^-1)^T in float64; what lies above the diagonal does not matter."""
+        if len(self._units) == 1:
+            return packed.astype(np.float64, copy=False)
+        stacked: Array = packed.reshape(len(packed), -1, *self._units.shape, packed.shape[-1])
+        return (stacked / self._units[..., None]).reshape(packed.shape)
+
     def absorb(self, packed: Array) -> None:
         """Take up a block (k, S, N, N) of U_t^T in the lower triangles."""
-        diagonals = np.abs(np.einsum("ksii->ksi", packed))
-        # A single step is taken as it is: it may span more than what division by its peak would leave.
-        peaks = np.where(diagonals.any(axis=2) & (len(packed) > 1), diagonals.max(axis=2), 1.0)
-        logs = np.log(diagonals)
-        spreads = np.ptp(logs, axis=2)
-        moderate = len(packed) == 1 or spreads.sum(axis=0).max() <= _WIDEST_SPREAD
-        product = _triangular_product(packed, peaks) if moderate else None
-        if product is None or (len(packed) > 1 and not np.isfinite(product).all()):
+        logs = np.log(np.abs(np.einsum("ksii->ksi", packed)))
+        log_peaks = logs.max(axis=2)
+        spreads = log_peaks - logs.min(axis=2)
+        if len(packed) > 1 and not spreads.sum(axis=0).max() <= _WIDEST_SPREAD:
             half = len(packed) // 2
             self.absorb(packed[:half])
             self.absorb(packed[half:])
             return
+        spread = self._spread + spreads.sum(axis=0)
+        if self._count + len(packed) > _MAX_STEPS or not spread.max() <= _WIDEST_SPREAD:
+            self._regrade()
         self._log_pivots.append(logs.sum(axis=2))
         self._spreads.append(spreads)
         self._growth.append(logs.sum(axis=0))
-        regraded = premultiplied(product.swapaxes(-1, -2), self._product)
-        scales = regraded.log_scales + np.log(peaks).sum(axis=0)[:, None]
-        self._product = GradedRows(scales, regraded.rows)
+        if self._pending is None and len(packed) == 1:
+            # As it is: a single step may span more than what division by its peak would leave.
+            self._pending = np.tril(packed[0])
+        else:
+            self._pending = _multiplied(packed, np.exp(-log_peaks), self._pending)
+            self._log_peaks = self._log_peaks + log_peaks.sum(axis=0)
+        self._count, self._spread = self._count + len(packed), self._spread + spreads.sum(axis=0)
+
+    def _regrade(self) -> None:
+        if self._pending is not None:
+            graded = premultiplied(self._pending.swapaxes(-1, -2), self._graded)
+            self._graded = GradedRows(graded.log_scales + self._log_peaks[:, None], graded.rows)
+            self._pending, self._count = None, 0
+            self._spread, self._log_peaks = np.zeros_like(self._spread), np.zeros_like(self._log_peaks)
 
     def finished(self, last: Array) -> Sweep:
         """The product with the last frames F_T on the left, (S, N, N)."""
+        self._regrade()
         return Sweep(
-            premultiplied(np.asarray(np.linalg.qr(last, mode="r")), self._product),
+            premultiplied(np.asarray(np.linalg.qr(last, mode="r")), self._graded),
             np.concatenate(self._log_pivots),
             np.concatenate(self._spreads),
             np.sum(self._growth, axis=0),
@@ -119,16 +155,15 @@ def _reversals(growth: Array) -> Array:
     return np.asarray((remaining - np.minimum.accumulate(remaining, axis=2)).max(axis=(0, 2)))
 
 
-def _triangular_product(packed: Array, peaks: Array) -> Array:
-    """The products of U_t^T / peak_t, t = 1 .. k: lower triangles (S, N, N)."""
-    if packed.shape[-1] < LARGE:
-        triangles = np.tril(packed) / peaks[..., None, None]
-        while len(triangles) > 1:
-            pairs = triangles[: len(triangles) // 2 * 2]
-            triangles = np.concatenate([pairs[::2] @ pairs[1::2], triangles[len(pairs) :]])
-        return np.asarray(triangles[0])
-    product: Array = np.tril(packed[0]) / peaks[0, :, None, None]
-    for triangles, scales in zip(packed[1:], peaks[1:], strict=True):
-        for accumulated, triangle, scale in zip(product, triangles, scales, strict=True):
-            blas.dtrmm(1.0 / scale, triangle.T, accumulated.T, lower=0, overwrite_b=True)
-    return product
+def _multiplied(packed: Array, scales: Array, product: Array | None) -> Array:
+    """The product P^T (s_1 U_1^T) .. (s_k U_k^T) of lower triangles (S, N, N), for s (k, S); P may be overwritten."""
+    if packed.shape[-1] >= LARGE and product is not None:
+        for triangles, factors in zip(packed, scales, strict=True):
+            for accumulated, triangle, factor in zip(product, triangles, factors, strict=True):
+                blas.dtrmm(factor, triangle.T, accumulated.T, lower=0, overwrite_b=True)
+        return product
+    triangles = np.tril(packed) * scales[..., None, None]
+    while len(triangles) > 1:
+        pairs = triangles[: len(triangles) // 2 * 2]
+        triangles = np.concatenate([pairs[::2] @ pairs[1::2], triangles[len(pairs) :]])
+    return np.asarray(triangles[0] if product is None else product @ triangles[0])

@@ -109,7 +109,7 @@ class _Search:
             else:
                 push(point, j - 1)
                 push(self._moved(point, j - 1), j - 1)
-            products = 2**j if j <= self._leaf else 1
+            products = 2**j - 1 if j <= self._leaf else 1
             work += float(products * point.frame.matrix.size * self._flow.size)
 
     def _scan(self, start: _Point, j: int) -> None:

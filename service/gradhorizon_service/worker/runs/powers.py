@@ -13,7 +13,7 @@ import numpy as np
 
 from .._types import Array
 from ..cells import RnnCell
-from ..horizon import LN10, Crossing
+from ..horizon import LN10, Crossing, crossing_of, median_change
 from ..outcome import outcome_of
 from ..parameter_gradients import ScaledArray
 from ..problem import Problem
@@ -23,6 +23,7 @@ from ..products.power_norms import log_norms_and_directions_at, log_norms_at
 from ..products.power_peaks import PeakNorm, peak_norm
 from ..products.power_singular_values import singular_values_of_repeated
 from ..products.powers import power_sum
+from ..products.shallow_powers import ShallowPowers, is_shallow
 from ..products.singular_values import LogSingularValues
 from ..products.transport_norms import TransportPeak, transport_of_power
 from ._run import Shares
@@ -85,7 +86,26 @@ class PowersRun:
     def gradient_log_norms(self, lags: Array, part: slice | None = None) -> Array:
         return self.transported_log_norms(lags)
 
+    @cached_property
+    def _shallow(self) -> ShallowPowers | None:
+        """All powers at once, where they are few and small."""
+        if not is_shallow(len(self.matrix), self.depth):
+            return None
+        return ShallowPowers.of(self.matrix.T, self.depth)
+
+    @cached_property
+    def _shallow_log_norms(self) -> Array | None:
+        """ln ||dL/dh_{T-k}|| at every lag, (T + 1, B), likewise."""
+        return None if self._shallow is None else self._shallow.log_norms(self.cotangent)
+
+    @cached_property
+    def _shallow_changes(self) -> Array | None:
+        """The median change of the gradient at every lag, likewise."""
+        return None if self._shallow_log_norms is None else median_change(self._shallow_log_norms)
+
     def transported_log_norms(self, lags: Array) -> Array:
+        if self._shallow_log_norms is not None:
+            return np.asarray(self._shallow_log_norms[lags])
         return log_norms_at(self.matrix.T, self.cotangent, lags)
 
     def crossing(self, nats: float, within: int | None = None, clipped: bool = False) -> Crossing:
@@ -94,6 +114,8 @@ class PowersRun:
         return self._crossings[nats, within]
 
     def _crossing(self, nats: float, depth: int) -> Crossing:
+        if self._shallow_changes is not None:
+            return crossing_of(self._shallow_changes, nats)
         alive = np.abs(self.cotangent).max(axis=1) > 0
         if not alive.any():
             return Crossing(None, None)
@@ -154,10 +176,12 @@ class PowersRun:
     @cached_property
     def peak(self) -> PeakNorm:
         """Largest norm of W^k up to the depth."""
-        return peak_norm(self.matrix, self.depth)
+        return peak_norm(self.matrix, self.depth) if self._shallow is None else self._shallow.peak
 
     @cached_property
     def transport_peak(self) -> TransportPeak:
+        if self._shallow is not None:
+            return self._shallow.transport_peak
         return transport_of_power(self.matrix, self.depth, self.peak)
 
     def lyapunov(self, leading: int | None) -> LyapunovSpectrum:

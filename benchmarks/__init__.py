@@ -1,0 +1,1 @@
+"""Gradhorizon beside the scripts it replaces: `python -m benchmarks`."""

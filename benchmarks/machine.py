@@ -1,0 +1,63 @@
+"""What the numbers were measured on: processor, versions, and which kernels each BLAS chose."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+import fastapi
+import numpy as np
+import scipy
+import torch
+import uvicorn
+from threadpoolctl import threadpool_info
+
+DGEMM_SIZE = 512
+_A = np.random.default_rng(0).standard_normal((DGEMM_SIZE, DGEMM_SIZE))
+_OUT = np.empty_like(_A)
+
+
+def dgemm() -> None:
+    """One product of two 512 x 512 matrices: the yardstick timed beside every contender."""
+    np.matmul(_A, _A, out=_OUT)
+
+
+def dgemm_rate(seconds: float) -> float:
+    """GFLOP/s of that product."""
+    return 2 * DGEMM_SIZE**3 / seconds / 1e9
+
+
+def load() -> str:
+    """Load averages of the machine, over 1, 5 and 15 minutes."""
+    return ", ".join(f"{value:.1f}" for value in os.getloadavg())
+
+
+def description() -> list[str]:
+    """One fact a line."""
+    return [
+        f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
+        f"numpy {np.__version__}, scipy {scipy.__version__}, torch {torch.__version__} on the CPU, "
+        f"fastapi {fastapi.__version__}, uvicorn {uvicorn.__version__}",
+        *_blas_libraries(),
+        f"OPENBLAS_CORETYPE: {os.environ.get('OPENBLAS_CORETYPE', 'not set')}",
+        f"torch uses {torch.get_num_threads()} thread, {torch.backends.cpu.get_cpu_capability()}",
+    ]
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        for line in information.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _blas_libraries() -> list[str]:
+    return sorted(
+        f"BLAS: {found['internal_api']} {found['version']}, architecture {found.get('architecture', 'unknown')}, "
+        f"{found['num_threads']} thread ({Path(found['filepath']).name})"
+        for found in threadpool_info()
+        if found["user_api"] == "blas"
+    )
