@@ -13,7 +13,7 @@ from .factors import Factors, Reversed, sequence_of
 from .graded import log_singular_values_of_graded
 from .integer_product import log_singular_values_in_integers
 from .lu_frames import LARGE
-from .lu_sweep import Sweep, random_starts, sweep
+from .lu_sweep import Sweep, log_diagonals, random_starts, sweep
 from .ranked_product import ranked_product
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -68,17 +68,18 @@ def _twice(factors: Factors, exact: Determinants | None) -> tuple[list[Attempt],
 
 
 def _in_two_precisions(factors: Factors, exact: Determinants | None) -> tuple[list[Attempt], Determinants]:
-    """Values trusted if float32, at half the cost, finds about the same: its errors are those of float64, magnified.
+    """Values trusted if float32, for less than half the work, finds about the same volumes.
 
-    Beyond a nat they no longer grow in proportion.
+    The product of the first k diagonals of R is the volume that k columns of the start frame come to have. Its errors in
+    float32 are those of float64, magnified; beyond a nat they no longer grow in proportion.
     """
     swept = sweep(factors, runs=1)
     determinants = exact or sampled_determinants(factors, swept.log_pivots, swept.spreads)
     values = _finite_values(swept)
     if swept.spreads.max() < _LOST_IN_FLOAT32:
-        rough = log_singular_values_of_graded(sweep(factors, 1, np.float32).product)
-        proportional = np.abs(values - rough).max(axis=1) <= 1.0
-        errors = np.where(proportional, _ERRORS_OF_FLOAT32 * differences(values, rough), np.inf)
+        rough = log_diagonals(factors, np.float32)
+        proportional = np.abs(swept.log_diagonals - rough).max(axis=1) <= 1.0
+        errors = np.where(proportional, _ERRORS_OF_FLOAT32 * differences(swept.log_diagonals, rough), np.inf)
     else:
         errors = np.full(len(values), np.inf)
     attempts = _attempts(values, errors, determinants, _lost(swept), _TRUSTED_ESTIMATE, "graded LU sweep")
@@ -103,7 +104,7 @@ def _attempts(
 def _finite_values(swept: Sweep) -> Array:
     """ln sigma (S, N), or how fast the pivots grew where the sweep broke down."""
     values = log_singular_values_of_graded(swept.product)
-    growth = -np.sort(-np.nan_to_num(swept.growth, nan=-np.inf), axis=1)
+    growth = -np.sort(-np.nan_to_num(swept.log_diagonals, nan=-np.inf), axis=1)
     return np.where(np.isfinite(values).all(axis=1, keepdims=True), values, growth)
 
 

@@ -8,10 +8,12 @@ small. With a random orthogonal F_0 no direction is missed, whatever subspaces t
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.linalg import blas
 
 from .._types import Array
@@ -19,9 +21,10 @@ from .factors import Factors
 from .graded import GradedRows, premultiplied
 from .lu_frames import LARGE, Frames, advance_by, first_images
 
-# Small triangles are multiplied a block of steps at a time, with few calls; large ones at once, while in the cache.
+# Steps whose triangles are kept before they are multiplied: few calls for small ones, the cache for large ones.
 _BLOCK = 32
-_BLOCK_BYTES = 64e6
+_BLOCK_BYTES = 2**21
+_SHORTEST_BLOCK = 4
 # A product of triangles is regraded after so many steps, or before its diagonals together span so many nats.
 _MAX_STEPS = 64
 _WIDEST_SPREAD = 300.0
@@ -32,14 +35,14 @@ class Sweep:
     """J_T .. J_1 F_0 up to an orthogonal matrix on its left: a stack of B * R for B sequences and R starts.
 
     Of each step, (T, B * R), ``log_pivots`` is sum_i ln|u_ii|, which is ln|det J_t|, and ``spreads`` is
-    ln max|u_ii| - ln min|u_ii|. Of each run, ``growth`` (B * R, N) is sum_t ln|u_ii|, and ``reversals`` (B * R,) the
-    most nats by which a direction that fell behind another catches up again.
+    ln max|u_ii| - ln min|u_ii|. Of each run, ``log_diagonals`` (B * R, N) is ln|r_ii| for the R of the product, and
+    ``reversals`` (B * R,) the most nats by which a direction that fell behind another catches up again.
     """
 
     product: GradedRows
     log_pivots: Array
     spreads: Array
-    growth: Array
+    log_diagonals: Array
     reversals: Array
 
 
@@ -55,32 +58,65 @@ def random_units(size: int, runs: int) -> Array:
     return units
 
 
-def sweep(factors: Factors, runs: int, dtype: type[np.floating[Any]] = np.float64) -> Sweep:
+def sweep(factors: Factors, runs: int) -> Sweep:
     """Carry random start frames through all steps, of which there is at least one.
 
     Runs differ in the start and in the units of the columns. Frames from different starts soon become the same, but
-    in other units their entries have other mantissas, and their rounding errors nothing in common. In float32,
-    every step suffers the errors of that precision, and only the product of the triangles does not.
+    in other units their entries have other mantissas, and their rounding errors nothing in common.
     """
-    stack, N = factors.batch * runs, factors.size
-    units, starts = random_units(N, runs), random_starts(N, runs)
-    triangles, advance = _Triangles(stack, units), advance_by(factors, dtype)
-    block = 1 if N >= LARGE else int(np.clip(_BLOCK_BYTES // (8 * stack * N * N), 1, _BLOCK))
-    # Two buffers in turn: the last frames of one block lie in its buffer while the next block begins.
-    buffers = np.empty((2, min(block, factors.steps), stack, N, N), dtype)
-    frames: Frames | None = None
-    for index, first in enumerate(range(0, factors.steps, block)):
-        packed = buffers[index % 2][: factors.steps - first]
-        for step, images in enumerate(packed, start=first):
-            if frames is None:
-                first_images(factors, starts, units, images)
-            else:
-                advance(step, frames, images)
-            frames = Frames(images, units)
+    carrier = _Carrier(factors, runs, np.float64)
+    triangles = _Triangles(len(carrier), carrier.units)
+    for packed in carrier.blocks():
         triangles.absorb(triangles.in_units(packed))
-    if frames is None:
-        raise ValueError("a sweep needs at least one factor")
-    return triangles.finished((frames.explicit() / units[..., None]).reshape(stack, N, N).swapaxes(-1, -2))
+    return triangles.finished(carrier.last())
+
+
+def log_diagonals(factors: Factors, dtype: type[np.floating[Any]]) -> Array:
+    """ln|r_ii| (B, N) for the R of J_T .. J_1 F_0, as `sweep` has them in its first run, in another precision."""
+    carrier = _Carrier(factors, 1, dtype)
+    pivots = [np.einsum("ksii->ksi", packed).astype(np.float64) for packed in carrier.blocks()]
+    growth = np.log(np.abs(np.concatenate(pivots))).sum(axis=0)
+    return np.asarray(growth + _log_diagonals(np.linalg.qr(carrier.last(), mode="r")))
+
+
+def _log_diagonals(R: ArrayLike) -> Array:
+    return np.asarray(np.log(np.abs(np.einsum("sii->si", np.asarray(R)))))
+
+
+class _Carrier:
+    """Frames on their way through all steps."""
+
+    def __init__(self, factors: Factors, runs: int, dtype: type[np.floating[Any]]) -> None:
+        self.units = random_units(factors.size, runs)
+        self._factors, self._dtype = factors, dtype
+        self._frames: Frames | None = None
+
+    def __len__(self) -> int:
+        return self._factors.batch * len(self.units)
+
+    def blocks(self) -> Iterator[Array]:
+        """What `Frames` leaves of the steps, (k, S, N, N) for k steps at a time; valid until the next but one."""
+        factors, stack, N = self._factors, len(self), self._factors.size
+        advance = advance_by(factors, self._dtype)
+        block = int(np.clip(_BLOCK_BYTES // (8 * stack * N * N), _SHORTEST_BLOCK, _BLOCK))
+        # Two buffers in turn: the last frames of one block lie in its buffer while the next block begins.
+        buffers = np.empty((2, min(block, factors.steps), stack, N, N), self._dtype)
+        for index, first in enumerate(range(0, factors.steps, block)):
+            packed = buffers[index % 2][: factors.steps - first]
+            for step, images in enumerate(packed, start=first):
+                if self._frames is None:
+                    first_images(factors, random_starts(N, len(self.units)), self.units, images)
+                else:
+                    advance(step, self._frames, images)
+                self._frames = Frames(images, self.units)
+            yield packed
+
+    def last(self) -> Array:
+        """F_T in float64, (S, N, N)."""
+        if self._frames is None:
+            raise ValueError("a sweep needs at least one factor")
+        frames = self._frames.explicit() / self.units[..., None]
+        return frames.reshape(len(self), *frames.shape[2:]).swapaxes(-1, -2)
 
 
 class _Triangles:
@@ -94,64 +130,62 @@ class _Triangles:
         self._units = units
         self._graded = GradedRows(np.zeros((stack, units.shape[1])), unit)
         self._pending: Array | None = None
-        self._count, self._spread, self._log_peaks = 0, np.zeros(stack), np.zeros(stack)
-        self._log_pivots: list[Array] = []
-        self._spreads: list[Array] = []
-        self._growth: list[Array] = []
+        self._count, self._spread, self._log_peaks = 0, 0.0, np.zeros(stack)
+        self._pivots: list[Array] = []
 
     def in_units(self, packed: Array) -> Array:
-        """The triangles (U C^-1)^T in float64; what lies above the diagonal does not matter."""
+        """The triangles (U C^-1)^T; what lies above the diagonal does not matter."""
         if len(self._units) == 1:
-            return packed.astype(np.float64, copy=False)
+            return packed
         stacked: Array = packed.reshape(len(packed), -1, *self._units.shape, packed.shape[-1])
         return (stacked / self._units[..., None]).reshape(packed.shape)
 
     def absorb(self, packed: Array) -> None:
         """Take up a block (k, S, N, N) of U_t^T in the lower triangles."""
-        logs = np.log(np.abs(np.einsum("ksii->ksi", packed)))
-        log_peaks = logs.max(axis=2)
-        spreads = log_peaks - logs.min(axis=2)
-        if len(packed) > 1 and not spreads.sum(axis=0).max() <= _WIDEST_SPREAD:
+        pivots = np.abs(np.einsum("ksii->ksi", packed))
+        peaks, lows = pivots.max(axis=2), pivots.min(axis=2)
+        spread = np.log(peaks / lows).sum(axis=0).max()
+        if len(packed) > 1 and not spread <= _WIDEST_SPREAD:
             half = len(packed) // 2
             self.absorb(packed[:half])
             self.absorb(packed[half:])
             return
-        spread = self._spread + spreads.sum(axis=0)
-        if self._count + len(packed) > _MAX_STEPS or not spread.max() <= _WIDEST_SPREAD:
+        if self._count + len(packed) > _MAX_STEPS or not self._spread + spread <= _WIDEST_SPREAD:
             self._regrade()
-        self._log_pivots.append(logs.sum(axis=2))
-        self._spreads.append(spreads)
-        self._growth.append(logs.sum(axis=0))
+        self._pivots.append(pivots)
         if self._pending is None and len(packed) == 1:
             # As it is: a single step may span more than what division by its peak would leave.
             self._pending = np.tril(packed[0])
         else:
-            self._pending = _multiplied(packed, np.exp(-log_peaks), self._pending)
-            self._log_peaks = self._log_peaks + log_peaks.sum(axis=0)
-        self._count, self._spread = self._count + len(packed), self._spread + spreads.sum(axis=0)
+            self._pending = _multiplied(packed, 1.0 / peaks, self._pending)
+            self._log_peaks += np.log(peaks).sum(axis=0)
+        self._count += len(packed)
+        self._spread += float(spread)
 
     def _regrade(self) -> None:
         if self._pending is not None:
             graded = premultiplied(self._pending.swapaxes(-1, -2), self._graded)
             self._graded = GradedRows(graded.log_scales + self._log_peaks[:, None], graded.rows)
             self._pending, self._count = None, 0
-            self._spread, self._log_peaks = np.zeros_like(self._spread), np.zeros_like(self._log_peaks)
+            self._spread, self._log_peaks = 0.0, np.zeros_like(self._log_peaks)
 
     def finished(self, last: Array) -> Sweep:
         """The product with the last frames F_T on the left, (S, N, N)."""
         self._regrade()
+        R = np.asarray(np.linalg.qr(last, mode="r"))
+        logs = np.log(np.concatenate(self._pivots))
         return Sweep(
-            premultiplied(np.asarray(np.linalg.qr(last, mode="r")), self._graded),
-            np.concatenate(self._log_pivots),
-            np.concatenate(self._spreads),
-            np.sum(self._growth, axis=0),
-            _reversals(np.stack(self._growth)),
+            premultiplied(R, self._graded),
+            logs.sum(axis=2),
+            np.ptp(logs, axis=2),
+            logs.sum(axis=0) + _log_diagonals(R),
+            _reversals(logs),
         )
 
 
-def _reversals(growth: Array) -> Array:
-    """max over t and i < j of growth of j minus that of i, from t to the end, given (k, S, N) of k blocks."""
-    remaining = np.cumsum(growth[::-1], axis=0)
+def _reversals(logs: Array) -> Array:
+    """max over t and i < j of growth of j minus that of i, from t to the end, given ln|u_ii| (T, S, N)."""
+    remaining = np.cumsum(logs[::-1], axis=0)
     return np.asarray((remaining - np.minimum.accumulate(remaining, axis=2)).max(axis=(0, 2)))
 
 

@@ -1,0 +1,52 @@
+"""The real checkpoints, over the wire, against the gradients PyTorch's autograd computed from them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from gradhorizon import Client
+
+FOLDER = Path(__file__).parents[2] / "examples" / "digits"
+PARAMETERS = {
+    "weights": "rnn.weight_hh_l0",
+    "input_weights": "rnn.weight_ih_l0",
+    "recurrent_bias": "rnn.bias_hh_l0",
+    "input_bias": "rnn.bias_ih_l0",
+    "readout_weight": "head.weight",
+    "readout_bias": "head.bias",
+}
+
+
+@pytest.fixture(scope="module")
+def digits() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("digits", FOLDER / "digits.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+# The exploding network is chaotic: PyTorch itself is 4e-9 from extended precision there.
+@pytest.mark.parametrize(("name", "tolerance"), [("rnn-tanh", 1e-9), ("rnn-exploding", 1e-7)])
+def test_gradients_at_every_lag_are_those_of_autograd(digits, live_url, name, tolerance):
+    truth = json.loads((FOLDER / f"digits-{name}.truth.json").read_text())
+    with Client(live_url) as gh:
+        report = gh.diagnose(
+            **digits.diagnosis(name), diagnostics=["gradient_norms", "parameter_gradient", "clipping"]
+        )
+    by_step = np.log10(np.array(truth["hidden_gradient_norm"]["h"])[:, 0])
+    assert report.gradient_norms.lag.tolist() == list(range(65))
+    assert np.abs(report.gradient_norms.log10_batch_norm - by_step[::-1]).max() < tolerance
+    norms = report.parameter_gradient.log10_norm
+    assert set(norms) == set(PARAMETERS)
+    for ours, theirs in PARAMETERS.items():
+        assert norms[ours] == pytest.approx(np.log10(truth["parameter_gradient_norm"][theirs]), abs=tolerance)
+    whole = np.sqrt(sum(truth["parameter_gradient_norm"][name] ** 2 for name in PARAMETERS.values()))
+    assert report.clipping.log10_norm_before == pytest.approx(np.log10(whole), abs=tolerance)
