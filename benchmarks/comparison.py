@@ -34,7 +34,11 @@ def table(lines: Sequence[Mapping[str, str]]) -> str:
     """Lines of equal columns as a Markdown table."""
     columns = list(lines[0])
     widths = [max(len(column), *(len(line[column]) for line in lines)) for column in columns]
-    rows = [columns, ["-" * width for width in widths], *([line[column] for column in columns] for line in lines)]
+    rows = [
+        columns,
+        ["-" * width for width in widths],
+        *([line[column] for column in columns] for line in lines),
+    ]
     return "\n".join("| " + " | ".join(map(str.ljust, row, widths)) + " |" for row in rows)
 
 

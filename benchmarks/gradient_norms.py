@@ -24,7 +24,9 @@ def run(full: bool) -> Iterator[Comparison]:
     """Every size with and without a batch; `full` measures longer."""
     for size in SIZES:
         for batch in BATCHES:
-            yield _compared(random_network(size, STEPS, batch), f"N = {size}, batch {batch}", 20.0 if full else 6.0)
+            yield _compared(
+                random_network(size, STEPS, batch), f"N = {size}, batch {batch}", 20.0 if full else 6.0
+            )
 
 
 def _compared(network: Network, case: str, seconds: float) -> Comparison:

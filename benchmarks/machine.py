@@ -35,13 +35,13 @@ def load() -> str:
 
 def description() -> list[str]:
     """One fact a line."""
+    versions = {"numpy": np, "scipy": scipy, "torch": torch, "fastapi": fastapi, "uvicorn": uvicorn}
     return [
         f"{_processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}",
-        f"numpy {np.__version__}, scipy {scipy.__version__}, torch {torch.__version__} on the CPU, "
-        f"fastapi {fastapi.__version__}, uvicorn {uvicorn.__version__}",
+        ", ".join(f"{name} {module.__version__}" for name, module in versions.items()),
         *_blas_libraries(),
         f"OPENBLAS_CORETYPE: {os.environ.get('OPENBLAS_CORETYPE', 'not set')}",
-        f"torch uses {torch.get_num_threads()} thread, {torch.backends.cpu.get_cpu_capability()}",
+        f"torch: {torch.get_num_threads()} thread, MKL and kernels for {torch.backends.cpu.get_cpu_capability()}",
     ]
 
 

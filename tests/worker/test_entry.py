@@ -13,11 +13,11 @@ from safetensors.numpy import load_file
 from cases import CELLS, Array, BlockDiagonal, linear, pairs, problem, problem_of
 from gradhorizon_service.worker.clipping import ClippingPolicy
 from gradhorizon_service.worker.diagnostics import DIAGNOSTICS, not_applicable
-from gradhorizon_service.worker.drives import GivenInputs
+from gradhorizon_service.worker.drives import GivenInputs, GivenState
 from gradhorizon_service.worker.entry import DiagnosisResult, analyse_spectrum, diagnose
 from gradhorizon_service.worker.errors import CannotRun
 from gradhorizon_service.worker.horizon import LN10
-from gradhorizon_service.worker.losses import CotangentLoss, CrossEntropyLoss
+from gradhorizon_service.worker.losses import CotangentLoss, CrossEntropyLoss, SquaredErrorLoss
 from gradhorizon_service.worker.problem import NetworkSpec, Problem, SpectrumProblem
 from gradhorizon_service.worker.sources import EnsembleSource, MatrixSource, Rescale
 
@@ -117,13 +117,31 @@ def test_a_diverging_run_reports_every_diagnostic_for_the_steps_before() -> None
     assert found.diagnostics["gradient_norms"].lag[-1] == 309  # type: ignore[attr-defined]
 
 
-def test_a_run_that_diverges_at_its_first_step_still_has_a_report() -> None:
-    network = NetworkSpec(
-        "rnn", {"weights": MatrixSource(np.array([[1e300]])), "activation": "relu", "bias": np.array(1e300)}
+@pytest.mark.parametrize(
+    "network",
+    [
+        NetworkSpec(
+            "rnn",
+            {"weights": MatrixSource(np.full((2, 2), 1e200)), "activation": "relu", "bias": np.array(1.0)},
+        ),
+        NetworkSpec(
+            "feedforward", {"layers": [MatrixSource(np.full((3, 2), 1e200)), MatrixSource(np.ones((1, 3)))]}
+        ),
+    ],
+    ids=["rnn", "feedforward"],
+)
+def test_a_run_that_diverges_at_its_first_step_still_has_a_report(network: NetworkSpec) -> None:
+    """No step is left: the transport is the identity, and the weights have no gradient."""
+    loss = SquaredErrorLoss(np.array(0.0), None, None, "half_sum")
+    start = GivenState(np.full(2, 1e200))
+    found = diagnose(
+        everything(problem(network, 2, initial_state=start, loss=loss, clipping=ClippingPolicy("norm", 1.0)))
     )
-    asked = everything(problem(network, 5, clipping=ClippingPolicy("norm", 1.0)))
-    found = diagnose(asked)
-    assert (found.outcome.kind, found.outcome.steps_completed) == ("diverged", 1)
+    assert (found.outcome.kind, found.outcome.steps_completed) == ("diverged", 0)
+    assert found.verdict.status_of_completed_steps == "stable"
+    assert (found.horizon.steps, found.horizon.decades_per_step) == (None, None)
+    assert found.diagnostics["gradient_norms"].lag.tolist() == [0]  # type: ignore[attr-defined]
+    assert found.diagnostics["clipping"].log10_norm_before == -np.inf  # type: ignore[attr-defined]
 
 
 def test_layers_drawn_afresh_are_different() -> None:

@@ -76,3 +76,7 @@ def test_log_norms_hold_at_every_scale_of_float64(scale: float) -> None:
 
 def test_the_log_norm_of_zero_is_minus_infinity() -> None:
     assert log_norms(np.array([[0.0, 0.0], [0.0, 1.0]])).tolist() == [-INF, 0.0]
+
+
+def test_the_norm_of_nothing_is_zero() -> None:
+    assert root_sum_of_squares(np.zeros(0)) == -INF

@@ -159,6 +159,8 @@ def test_a_median_that_one_product_does_not_resolve_is_given_as_a_bound() -> Non
 
 def test_evidence_agrees_where_one_product_resolves_it() -> None:
     chosen = linear(np.diag([1.0, 0.9, 0.8]), 40)
-    coarse, accurate = (verdict_of(replace(chosen, diagnostics=d)).evidence for d in ((), ("singular_values",)))
+    coarse, accurate = (
+        verdict_of(replace(chosen, diagnostics=d)).evidence for d in ((), ("singular_values",))
+    )
     for left, right in zip(coarse, accurate, strict=True):
         assert left.value == pytest.approx(right.value, rel=1e-9, abs=1e-12)

@@ -13,6 +13,7 @@ import numpy as np
 
 from gradhorizon_service.worker.problem import Problem
 from gradhorizon_service.worker.products.shallow_powers import is_shallow
+from gradhorizon_service.worker.runs import is_better_stepped
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,11 @@ class Costs:
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a cost depends on: steps T, state N, sequences B, and how many of them have Jacobians of their own."""
+    """What a cost depends on: steps T, state N, sequences B, and how many of them have Jacobians of their own.
+
+    `stepped`: states and gradients go step by step; `shallow`: all powers are kept; `repeated`: every step has the
+    same Jacobian, so that transport goes by powers.
+    """
 
     steps: int
     size: int
@@ -42,6 +47,7 @@ class Sizes:
     own_jacobians: int
     stepped: bool
     shallow: bool
+    repeated: bool
 
 
 @dataclass(frozen=True)
@@ -74,8 +80,10 @@ def sizes_of(problem: Problem, size: int, driven: bool) -> Sizes:
     stepped = cell != "linear" or driven or not plain_loss
     activated = problem.network.parameters.get("activation", "identity") != "identity"
     own = problem.batch if activated and cell in ("rnn", "feedforward") else 1
+    steps = problem.depth + problem.burn_in
     shallow = not stepped and is_shallow(size, problem.depth)
-    return Sizes(problem.depth + problem.burn_in, size, problem.batch, own, stepped, shallow)
+    stepped = stepped or is_better_stepped(size, problem.depth, problem.batch)
+    return Sizes(steps, size, problem.batch, own, stepped, shallow, repeated=cell == "linear")
 
 
 def estimate(problem: Problem, sizes: Sizes, costs: Costs) -> Estimate:
@@ -93,12 +101,15 @@ def _run(sizes: Sizes, costs: Costs, window: int) -> float:
         return sizes.steps * ((1 + window) * vectors * costs.per_flop + 8 * costs.per_call)
     if sizes.shallow:
         return 4.0 * sizes.steps * sizes.size**3 * costs.per_flop + 500 * costs.per_call
-    return _squarings(sizes) * (2.0 * sizes.size**3 + 512 * sizes.size**2) * costs.per_flop + 3000 * costs.per_call
+    return (
+        _squarings(sizes) * (2.0 * sizes.size**3 + 512 * sizes.size**2) * costs.per_flop
+        + 3000 * costs.per_call
+    )
 
 
 def _product(sizes: Sizes, costs: Costs) -> float:
     """The partial products behind the verdict, and the norms of the largest of them."""
-    if sizes.stepped:
+    if not sizes.repeated:
         flops = sizes.own_jacobians * (6.0 * sizes.size**3 + 800.0 * sizes.size**2)
         return sizes.steps * (flops * costs.per_flop + 55 * costs.per_call)
     if sizes.shallow:
@@ -117,14 +128,14 @@ def _matrix(sizes: Sizes, costs: Costs) -> float:
 
 def _singular_values(sizes: Sizes, costs: Costs) -> float:
     """Sweeps of triangular factorisations and a Jacobi iteration; by squaring, about 300 products in all."""
-    if sizes.stepped:
+    if not sizes.repeated:
         flops = sizes.own_jacobians * (14.0 * sizes.size**3 + 2000.0 * sizes.size**2)
         return sizes.steps * (flops * costs.per_flop + 32 * costs.per_call) + 2000 * costs.per_call
     return 500.0 * sizes.size**3 * costs.per_flop + 3000 * costs.per_call
 
 
 def _lyapunov(sizes: Sizes, costs: Costs) -> float:
-    if sizes.stepped:
+    if not sizes.repeated:
         flops = sizes.own_jacobians * (4.0 * sizes.size**3 + 1200.0 * sizes.size**2)
         return sizes.steps * (flops * costs.per_flop + (10 + 3 * sizes.own_jacobians) * costs.per_call)
     return 150.0 * sizes.size**3 * costs.per_flop + 1500 * costs.per_call

@@ -47,6 +47,17 @@ class SpectrumResult:
 
 def diagnose(problem: Problem) -> DiagnosisResult:
     """Run a diagnosis. Raises CannotRun where the request asks for something that does not exist."""
+    try:
+        return _diagnose(problem)
+    except (ArithmeticError, np.linalg.LinAlgError) as error:
+        raise CannotRun(
+            "network",
+            "its numbers span more orders of magnitude than float64 arithmetic can carry through this computation "
+            f"({type(error).__name__}); rescale the weights, or ask for fewer diagnostics",
+        ) from error
+
+
+def _diagnose(problem: Problem) -> DiagnosisResult:
     run = runs.start(problem)
     horizon = _horizon(run)
     reports = {name: compute(run) for name, compute in DIAGNOSTICS.items() if name in problem.diagnostics}

@@ -87,7 +87,7 @@ def assemble(level: float, depth: int, crossings: dict[float, Crossing], change_
     steps = main.first
     rate, reason = _rate(steps, depth, change_at_end)
     extrapolated = None
-    if steps is None and rate is not None and rate != 0.0:
+    if steps is None and rate is not None and abs(change_at_end) > _SLACK_DECADES * LN10:
         extrapolated = _next_step(level_nats(level) / LN10 / abs(rate))
     return Horizon(
         level=level,

@@ -33,8 +33,11 @@ class NetworkSpec:
         return CELLS[self.cell](**resolved)
 
     def _resolve(self, name: str, value: Any) -> Any:
+        path = f"network.{name}"
         if name == "layers":
             return self._layers(value)
+        if self.cell == "jacobians":
+            return _in_range(value, path)
         if not isinstance(value, Source):
             return value
         if (
@@ -44,22 +47,37 @@ class NetworkSpec:
             and value.is_diagonal
         ):
             # The recurrence is linear in its own eigenbasis: no matrix is ever formed.
-            return BlockDiagonal(np.concatenate(_named(value.blocks, "network.weights")))
-        return _named(value.build, f"network.{name}")
+            return BlockDiagonal(_built(lambda: np.concatenate(value.blocks()), path))
+        return _built(value.build, path)
 
     def _layers(self, value: Any) -> list[Array]:
         if self.layers_drawn is not None:
-            drawn = [_redrawn(value, layer) for layer in range(self.layers_drawn)]
-            return [_named(source.build, "network.layers") for source in drawn]
-        return [_named(source.build, f"network.layers[{layer}]") for layer, source in enumerate(value)]
+            return [_built(_redrawn(value, k).build, "network.layers") for k in range(self.layers_drawn)]
+        return [_built(source.build, f"network.layers[{k}]") for k, source in enumerate(value)]
 
 
-def _named(build: Callable[[], Any], path: str) -> Any:
+def _built(build: Callable[[], Array], path: str) -> Array:
     """Call a builder; its refusals name the field it belongs to."""
     try:
-        return build()
+        return _in_range(build(), path)
     except CannotRun as error:
-        raise error.under(path) from None
+        raise (error if error.field == path else error.under(path)) from None
+
+
+LARGEST_ENTRY = 1e300
+"""Beyond, norms leave float64; entries below its inverse have lost digits before anything is computed."""
+
+
+def _in_range(matrix: Array, path: str) -> Array:
+    """Refuse a matrix whose largest entry is next to where float64 ends."""
+    largest = float(np.max(np.abs(matrix), initial=0.0))
+    if largest > LARGEST_ENTRY or 0.0 < largest < 1.0 / LARGEST_ENTRY:
+        raise CannotRun(
+            path,
+            f"its largest entry is {largest:.3g}; it must be zero, or lie between {1.0 / LARGEST_ENTRY:g} and "
+            f"{LARGEST_ENTRY:g}, so rescale it",
+        )
+    return matrix
 
 
 def _redrawn(source: Any, layer: int) -> Any:

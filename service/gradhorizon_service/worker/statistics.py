@@ -40,8 +40,8 @@ def quantile(log_values: Array, q: float, axis: int = -1) -> Array:
 
 
 def root_sum_of_squares(log_values: Array, axis: int = -1) -> Array:
-    """ln sqrt(sum exp(2 x)) without overflow: the norm of a batch from the norms of its sequences."""
-    peak = np.max(log_values, axis=axis, keepdims=True)
+    """ln sqrt(sum exp(2 x)) without overflow: the norm of a whole from those of its parts; -inf of nothing."""
+    peak = np.max(log_values, axis=axis, keepdims=True, initial=-np.inf)
     safe = np.where(np.isneginf(peak), 0.0, peak)
     with np.errstate(divide="ignore"):
         logs = safe + 0.5 * np.log(np.sum(np.exp(2.0 * (log_values - safe)), axis=axis, keepdims=True))

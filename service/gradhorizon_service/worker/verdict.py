@@ -9,6 +9,7 @@ import numpy as np
 from ._types import Array
 from .grid import thinned
 from .horizon import LN10, Horizon, median_change
+from .matrix_analysis import spectral_radius
 from .runs import Run
 from .statistics import median
 
@@ -88,13 +89,36 @@ def _transport(run: Run, tolerance: float, exact: bool) -> Transport:
 
 
 def _accurate(run: Run) -> tuple[Array, bool]:
-    """Every singular value; where they are not reliable, what one product resolves of them, as far as it does."""
+    """Every singular value; where they are not reliable, what one product resolves of them, as far as it does.
+
+    Where neither is known, an unreliable zero must not pass for an exact one: the given gradient and the spectral
+    radius bound the largest value from below.
+    """
     found = run.singular_values()
     peak = run.transport_peak
-    resolved = peak.log_norm > peak.log_floor
-    if found.reliable.all() or not resolved.all():
+    if found.reliable.all():
         return found.log_values, False
-    return np.maximum(peak.log_singular_values, peak.log_floor[:, None]), True
+    if (peak.log_norm > peak.log_floor).all():
+        return np.maximum(peak.log_singular_values, peak.log_floor[:, None]), True
+    if np.isfinite(found.log_values[:, 0]).all():
+        return found.log_values, False
+    bound = _lower_bound(run)
+    if np.isfinite(bound):
+        run.warnings.append(
+            "verdict: the transport of this far from normal network is not resolved in float64; the verdict rests on a "
+            "lower bound of its largest singular value"
+        )
+    return np.full((1, 1), bound), True
+
+
+def _lower_bound(run: Run) -> float:
+    """ln of something the largest singular value is not below: what the given gradient kept, or rho^T."""
+    start, end = run.transported_log_norms(np.array([0, run.depth]))
+    bounds = (end - start)[np.isfinite(start)].tolist()
+    if run.activation is None and isinstance(run.matrix, np.ndarray):
+        radius = spectral_radius(run.matrix)
+        bounds.append(run.depth * float(np.log(radius)) if radius > 0 else -np.inf)
+    return float(max(bounds, default=-np.inf))
 
 
 def _cheap_singular_values(run: Run, tolerance: float) -> tuple[Array, bool]:
@@ -177,7 +201,7 @@ def _finite(value: float) -> float | None:
 
 def _summary(status: str, completed: str | None, transport: Transport, run: Run, horizon: Horizon) -> str:
     lead = {
-        "dead": f"Dead: no gradient at all crosses {run.depth} steps; the transport is exactly zero.",
+        "dead": f"Dead: no gradient at all crosses {run.depth} steps; the transport is zero.",
         "exploding": (
             f"Exploding: over {run.depth} steps the gradient grows by up to {_power(transport.largest)} "
             "along the worst direction."

@@ -67,6 +67,15 @@ def test_the_growing_mode_dominates_once_it_has_caught_up() -> None:
         assert found.alignment == pytest.approx(ratio / np.hypot(1.0, ratio))
 
 
+@pytest.mark.parametrize("size", [1e-250, 1e-160, 1e160, 1e250])
+def test_the_size_of_the_state_does_not_matter(size: float) -> None:
+    for weights in spectrum_and_matrix([1.0, 1.1]):
+        found = of(weights, 100, size * np.array([10.0, 1.0]), size * np.array([3.0, 4.0]))
+        assert (found.dominant_mode, found.dominant_from_step) == (0, 25)
+        assert found.alignment == pytest.approx(1.1**100 / np.hypot(10.0, 1.1**100))
+        assert found.cotangent_share == pytest.approx([16 / 25, 9 / 25])
+
+
 def test_a_mode_that_starts_ahead_dominates_from_the_start() -> None:
     assert of(np.diag([1.1, 1.0]), 10, np.array([2.0, 1.0])).dominant_from_step == 0
 
@@ -74,6 +83,12 @@ def test_a_mode_that_starts_ahead_dominates_from_the_start() -> None:
 def test_a_mode_the_state_has_no_part_in_does_not_dominate() -> None:
     found = of(np.diag([2.0, 1.0, 0.5]), 50, np.array([0.0, 1.0, 3.0]))
     assert found.dominant_mode == 1
+
+
+def test_a_trace_of_a_growing_mode_counts_where_no_rounding_can_have_made_it() -> None:
+    """2^t passes 1e20 at t = 67."""
+    found = of(BlockDiagonal(np.array([2.0 + 0j, 1.0])), 100, np.array([1e-20, 1.0]))
+    assert (found.dominant_mode, found.dominant_from_step) == (0, 67)
 
 
 def test_no_mode_dominates_before_it_has_caught_up() -> None:

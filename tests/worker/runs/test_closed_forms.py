@@ -207,7 +207,9 @@ def test_the_horizon_of_slow_decay_is_exact_at_any_depth() -> None:
 SLOW: dict[str, Array] = {
     "symmetric": 0.9995 * np.diag([1.0, -1.0, 0.5, 0.2]),
     "rotation": 0.9995 * np.array([[0.6, -0.8], [0.8, 0.6]]) @ np.diag([1.0, 1.0]),
-    "skewed rotation": np.diag([1.0, 30.0]) @ np.array([[0.6, -0.8], [0.8, 0.6]]) @ np.diag([1.0, 1.0 / 30.0]),
+    "skewed rotation": np.diag([1.0, 30.0])
+    @ np.array([[0.6, -0.8], [0.8, 0.6]])
+    @ np.diag([1.0, 1.0 / 30.0]),
     "alternating": np.array([[0.0, 100.0], [0.01, 0.0]]),
 }
 

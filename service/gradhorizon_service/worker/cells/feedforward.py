@@ -98,7 +98,12 @@ class FeedforwardLinearisation:
         return {}
 
     def jacobians(self) -> list[Array]:
-        """The step Jacobians, (N_t, N_{t-1}) where sequences share them, else (B, N_t, N_{t-1})."""
+        """The step Jacobians, (N_t, N_{t-1}) where sequences share them, else (B, N_t, N_{t-1}).
+
+        Where the first layer already diverged there are none, and the identity stands for their product.
+        """
+        if self.steps == 0:
+            return [np.eye(self.cell.state_size)]
         return [self.jacobian(step) for step in range(self.steps)]
 
     def jacobian(self, step: int) -> Array:

@@ -137,7 +137,7 @@ def _after(
         )
         return after, changed
     outcome = clip(policy, before, run.problem.dtype)
-    return (_as_scaled(outcome.after), True) if outcome.triggered else (before, False)
+    return _as_scaled(outcome.after), outcome.triggered
 
 
 def _as_scaled(tensors: Mapping[str, Array]) -> Mapping[str, ScaledArray] | None:
@@ -163,6 +163,11 @@ def _says(
 ) -> str:
     if np.isnan(comparison.log10_norm_after):
         return "clipping destroys this gradient: what reaches the optimizer holds NaN or infinity"
+    if not triggered and comparison.factor == 0.0:
+        return (
+            "the policy does not step in, but in the training dtype this gradient underflows to zero: nothing of it "
+            "reaches the optimizer"
+        )
     if not triggered:
         return "the policy does not step in: this gradient is within its threshold, and the horizon is where it was"
     if policy.kind == "norm" and policy.framework == "keras":

@@ -9,7 +9,7 @@ import numpy as np
 from .._types import Array
 from ..block_diagonal import BlockDiagonal
 from ..horizon import LN10
-from ..runs import Run
+from ..runs import PowersRun, Run
 from ._series import BatchSeries, batch_series, reported_lags
 
 _ROUNDOFF_DECADES = 15.0
@@ -56,6 +56,11 @@ def _roundoff(run: Run) -> str | None:
     """
     if isinstance(run.matrix, BlockDiagonal):
         return None
+    if isinstance(run, PowersRun) and not run.is_resolved:
+        return (
+            "W is so far from normal that its powers span more than float64 holds: entries that underflow beside the "
+            "largest may have decided these norms"
+        )
     start, end = run.transported_log_norms(np.array([0, run.depth]))
     largest = run.transport_peak.log_norm
     comparable = np.isfinite(start) & np.isfinite(end) & np.isfinite(largest)

@@ -42,7 +42,8 @@ def lyapunov(run: Run) -> Lyapunov:
     whole = len(exponents) == found.size
     dimension = kaplan_yorke_dimension(exponents) if whole else None
     total = float(np.median(found.sum_of_exponents)) if whole else -np.inf
-    determinant, determinant_reason = _determinant(found.mean_log_abs_det)
+    annihilated = bool(np.isneginf(exponents).any())
+    determinant, determinant_reason = _determinant(found.mean_log_abs_det, annihilated)
     partial = f"only the leading {len(exponents)} of {found.size} exponents were asked for"
     return Lyapunov(
         exponents=_undefined_as_nan(exponents),
@@ -60,10 +61,12 @@ def lyapunov(run: Run) -> Lyapunov:
     )
 
 
-def _determinant(found: Array | None) -> tuple[float | None, str | None]:
+def _determinant(found: Array | None, annihilated: bool) -> tuple[float | None, str | None]:
     """The median over the batch, or None with the reason."""
     if found is None:
         return None, "determinants would cost more than the few exponents asked for"
+    if annihilated:
+        return None, "some step Jacobian, perhaps in the discarded transient, is exactly singular"
     middle = float(np.median(found))
     return (middle, None) if np.isfinite(middle) else (None, "some step Jacobian is exactly singular")
 

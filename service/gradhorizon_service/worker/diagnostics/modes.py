@@ -13,6 +13,8 @@ from ..horizon import LN10
 from ..runs import Run
 
 _NEUTRAL = 1e-9
+_NOISE = 1e-14
+"""Coefficients this far below the largest are rounding errors of the change to the eigenbasis."""
 _TIED = 1e-9
 """Two moduli whose logarithms differ by less grow alike: neither mode ever overtakes the other."""
 
@@ -42,7 +44,8 @@ def modes(run: Run) -> Modes:
         log_moduli = np.log(np.abs(found.eigenvalues))
     state = found.right_coefficients(run.initial_state)
     cotangent = found.left_coefficients(run.cotangent)
-    dominant, from_step, reason = _dominance(found.eigenvalues, log_moduli, state, run.depth)
+    noise = 0.0 if isinstance(found, DiagonalModes) else _NOISE
+    dominant, from_step, reason = _dominance(found.eigenvalues, log_moduli, state, noise, run.depth)
     return Modes(
         found.eigenvalues,
         run.depth * log_moduli / LN10 if run.depth else np.zeros(len(log_moduli)),
@@ -67,11 +70,17 @@ def _share(coefficients: Array | None, size: int) -> Array:
     """|c_i|^2 / sum |c_j|^2, the mean over sequences that have any."""
     if coefficients is None:
         return np.full(size, np.nan)
-    squares = np.abs(coefficients) ** 2
-    totals = squares.sum(axis=1)
-    if not (totals > 0).any():
+    rows = _directions(coefficients)
+    if len(rows) == 0:
         return np.full(size, np.nan)
-    return np.asarray((squares[totals > 0] / totals[totals > 0, None]).mean(axis=0))
+    squares = np.abs(rows) ** 2
+    return np.asarray((squares / squares.sum(axis=1, keepdims=True)).mean(axis=0))
+
+
+def _directions(rows: Array) -> Array:
+    """The rows that are not zero, scaled to a largest entry of one: their squares may lie beyond float64."""
+    sizes = np.abs(rows).max(axis=1, keepdims=True)
+    return np.asarray(rows[sizes[:, 0] > 0] / sizes[sizes[:, 0] > 0])
 
 
 def _share_reason(state: Array | None, cotangent: Array | None) -> str | None:
@@ -83,7 +92,7 @@ def _share_reason(state: Array | None, cotangent: Array | None) -> str | None:
 
 
 def _dominance(
-    eigenvalues: Array, log_moduli: Array, state: Array | None, depth: int
+    eigenvalues: Array, log_moduli: Array, state: Array | None, noise: float, depth: int
 ) -> tuple[int | None, int | None, str | None]:
     """The mode (with its conjugate) that comes to hold more of the state than all others together, and from when.
 
@@ -92,10 +101,10 @@ def _dominance(
     """
     if state is None:
         return None, None, "the eigenvectors are too close to dependent to split the state into modes"
-    weights = np.sqrt(np.mean(np.abs(state) ** 2, axis=0))
-    present = weights > 1e-14 * max(float(weights.max()), 1e-300)
-    if not present.any():
+    if not state.any():
         return None, None, "the initial state is zero"
+    weights = np.sqrt(np.mean((np.abs(state) / np.abs(state).max()) ** 2, axis=0))
+    present = weights > noise * weights.max()
     leader = int(np.argmax(np.where(present, log_moduli, -np.inf)))
     family = np.abs(log_moduli - log_moduli[leader]) <= _TIED if np.isfinite(log_moduli[leader]) else present
     if not _is_one_mode(eigenvalues[family & present]):
@@ -133,5 +142,5 @@ def _lead(log_moduli: Array, weights: Array, family: Array):  # type: ignore[no-
 
 def _alignment(found: EigenModes | DiagonalModes, dominant: int, states: Array) -> float | None:
     """Median cosine between the final state and the real eigenspace of the dominant mode."""
-    alive = np.linalg.norm(states, axis=1) > 0
-    return float(np.median(found.alignment(dominant, states[alive]))) if alive.any() else None
+    directions = _directions(states)
+    return float(np.median(found.alignment(dominant, directions))) if len(directions) else None

@@ -29,12 +29,18 @@ def singular_values(run: Run) -> SingularValues:
     found = run.singular_values()
     run.algorithms["singular_values"] = found.algorithm
     values = median(found.log_values, axis=0) / LN10
+    reliable, reason, count = bool(np.all(found.reliable)), found.reason, len(values)
+    if not reliable:
+        # Where a value is not known, null would say that it is exactly zero.
+        values = values[np.isfinite(values)]
+        if len(values) < count:
+            reason = f"{reason}; {count - len(values)} of the {count} values are not given, since they are not known"
     gap = float(np.max(found.log_determinant_gap, initial=0.0)) / LN10
     return SingularValues(
         values[: run.problem.leading],
-        len(values),
-        bool(np.all(found.reliable)),
-        found.reason,
+        count,
+        reliable,
+        reason,
         "sum of log singular values against log |det| of the factors, by an independent factorisation",
         gap if np.isfinite(gap) else None,
     )

@@ -1,4 +1,4 @@
-"""Evaluations of ln sigma for products that do not decouple, with the checks that say how far to trust them."""
+"""Evaluations of ln sigma of one product, and the checks that say how far to trust them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .factors import Factors, Reversed, sequence_of
 from .graded import log_singular_values_of_graded
 from .integer_product import log_singular_values_in_integers
 from .lu_frames import LARGE
-from .lu_sweep import Sweep, log_diagonals, random_starts, sweep
+from .lu_sweep import Sweep, log_diagonals, random_starts, random_units, sweep
 from .ranked_product import ranked_product
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -24,7 +24,7 @@ _TRUSTED_ESTIMATE = 1e-9
 _TRUSTED_DIFFERENCE = 2e-10
 # A sum may be off by this much in every term.
 _TRUSTED_GAP = 1e-9
-# Nats after which what fell behind has left the range of float64, within one factor or over many, and of float32.
+# Nats after which what fell behind has left the range of float64, in one factor or over many, or of float32.
 _LOST = 500.0
 _LOST_IN_FLOAT32 = 60.0
 
@@ -33,7 +33,7 @@ _LOST_IN_FLOAT32 = 60.0
 class Attempt:
     """ln sigma (N,) of one sequence, largest first, the error to expect, and why they may be wrong after all.
 
-    ``error`` is relative to max(1, abs(ln sigma)); ``determinant_gap`` is abs(sum ln sigma - sum ln|det J_t|).
+    ``error`` is relative to max(1, abs(ln sigma)), ``determinant_gap`` abs(sum ln sigma - sum ln|det J_t|).
     """
 
     log_values: Array
@@ -44,15 +44,15 @@ class Attempt:
 
 
 def evaluated(factors: Factors) -> list[Attempt]:
-    """The best attempt for every sequence: for all of them at once, then again for those that leave a doubt."""
-    exact = explicit_determinants(factors)
-    if exact is not None and exact.singular.all():
-        return [_ranked(sequence_of(factors, b)) for b in range(factors.batch)]
+    """The best attempt for every sequence: for all at once, then again for those that leave a doubt."""
     with np.errstate(all="ignore"):  # what overflows is found by the checks
+        exact = explicit_determinants(factors)
+        if exact is not None and exact.singular.all():
+            return [_ranked(sequence_of(factors, b)) for b in range(factors.batch)]
         attempts, determinants = (_twice if factors.size < LARGE else _in_two_precisions)(factors, exact)
         return [
             _ranked(sequence_of(factors, b)) if singular else _improved(attempt, sequence_of(factors, b))
-            for b, (attempt, singular) in enumerate(zip(attempts, determinants.singular.tolist(), strict=True))
+            for b, (attempt, singular) in enumerate(zip(attempts, determinants.singular, strict=True))
         ]
 
 
@@ -70,8 +70,8 @@ def _twice(factors: Factors, exact: Determinants | None) -> tuple[list[Attempt],
 def _in_two_precisions(factors: Factors, exact: Determinants | None) -> tuple[list[Attempt], Determinants]:
     """Values trusted if float32, for less than half the work, finds about the same volumes.
 
-    The product of the first k diagonals of R is the volume that k columns of the start frame come to have. Its errors in
-    float32 are those of float64, magnified; beyond a nat they no longer grow in proportion.
+    The product of the first k diagonals of R is the volume that k columns of the start frame come to have.
+    Its errors in float32 are those of float64, magnified; beyond a nat they no longer grow in proportion.
     """
     swept = sweep(factors, runs=1)
     determinants = exact or sampled_determinants(factors, swept.log_pivots, swept.spreads)
@@ -166,8 +166,9 @@ def in_integers(factors: Factors, log_values: Array) -> Iterator[Attempt]:
 
 
 def _ranked(factors: Factors) -> Attempt:
-    """Values of a singular product of one sequence, trusted if two starts agree on them and on the rank."""
-    both = [ranked_product(factors, start) for start in random_starts(factors.size, 2)]
+    """Values of a singular product of one sequence, trusted if two runs agree on them and on the rank."""
+    runs = zip(random_starts(factors.size, 2), random_units(factors.size, 2), strict=True)
+    both = [ranked_product(factors, start, units) for start, units in runs]
     values, others = (log_singular_values_of_graded(product)[0] for product in both)
     if len(values) == len(others):
         error = float(differences(values[None], others[None])[0])

@@ -34,16 +34,28 @@ class Compression:
 def compressed(Y: Array, errors: Array) -> Compression:
     """Factorise Y (n, m) whose entries may be wrong by ``errors`` (n, m).
 
-    Rows and columns are scaled until their largest errors are 1, and the pivots of a pivoted QR that then
-    exceed 1 count: a test that is blind to the scales of Y itself. The columns it keeps stay in their order,
-    which is that of their growth.
+    Rows and columns are scaled until their largest errors are 1, and the pivots of a pivoted QR that then exceed 1
+    count as rank: a test that is blind to the scales of Y itself. Columns come in the order of their growth, and keep it;
+    where some depend on others, the later ones are left out.
     """
     row_errors = _positive(errors.max(axis=1, keepdims=True, initial=0.0))
     column_errors = _positive((errors / row_errors).max(axis=0, initial=0.0))
-    R, order = qr(Y / row_errors / column_errors, mode="r", pivoting=True, check_finite=False)
-    columns = np.sort(order[: np.count_nonzero(np.abs(np.diagonal(R)) > 1.0)])
     graded = np.ptp(np.log(row_errors)) > _GRADED
-    return _by_lu(Y, columns) if graded else _by_qr(Y, columns)
+    scaled = Y / (row_errors if graded else row_errors.max()) / column_errors
+    Q, R, _ = qr(scaled, mode="economic", pivoting=True, check_finite=False)
+    rank = np.count_nonzero(np.abs(np.diagonal(R)) > 1.0)
+    if rank == 0:
+        return Compression(np.zeros((len(Y), 0)), np.zeros((0, Y.shape[1])), 0.0)
+    columns = _leading_columns(scaled, rank)
+    return _by_lu(Y, columns) if graded else _by_qr(Y, columns, Q[:, :rank])
+
+
+def _leading_columns(Y: Array, rank: int) -> Array:
+    """The columns furthest from the span of those before them, in their order."""
+    distances = np.zeros(Y.shape[1])
+    diagonal = np.abs(np.diagonal(np.asarray(np.linalg.qr(Y, mode="r"))))
+    distances[: len(diagonal)] = diagonal
+    return np.sort(np.argsort(-distances, kind="stable")[:rank])
 
 
 def _positive(values: Array) -> Array:
@@ -53,12 +65,13 @@ def _positive(values: Array) -> Array:
     )
 
 
-def _by_qr(Y: Array, columns: Array) -> Compression:
-    """Orthonormal columns: where nothing is graded, the next loss of rank shows best against them."""
-    Q, R = np.linalg.qr(Y[:, columns])
-    core = Q.T @ Y
+def _by_qr(Y: Array, columns: Array, basis: Array) -> Compression:
+    """Orthonormal columns in the range of Y: where nothing is graded, the next loss of rank shows best against them."""
+    coordinates = basis.T @ Y
+    Q, R = np.linalg.qr(coordinates[:, columns])
+    core = Q.T @ coordinates
     core[:, columns] = R
-    return _compression(Q, core, columns)
+    return _compression(basis @ Q, core, columns)
 
 
 def _by_lu(Y: Array, columns: Array) -> Compression:

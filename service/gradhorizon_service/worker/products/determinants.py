@@ -42,7 +42,7 @@ def log_determinant(matrix: Array) -> float | None:
 
 
 def _equilibrated(matrix: Array) -> tuple[Array | None, float]:
-    """2^-r_i A 2^-c_j with a largest entry close to 1 in every row and column, and ln of what was taken out."""
+    """A with rows and columns scaled by powers of two to entries of about 1, and ln of what was taken out."""
     scaled, taken = matrix, 0
     for axis in (1, 0, 1, 0):
         peaks = np.abs(scaled).max(axis=axis, keepdims=True)

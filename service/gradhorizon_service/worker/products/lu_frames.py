@@ -22,9 +22,10 @@ LARGE = 32
 
 
 class Frames:
-    """F = P^T L C of a stack A = F C^-1 U, factorised in place, in units C (R, N) of the columns for each of R runs.
+    """F = P^T L C of a stack A = F C^-1 U, in units C (R, N) of the columns for each of R runs.
 
-    Given A^T, the array ends up with U^T in its lower triangles and L^T, without its unit diagonal, in the upper ones.
+    Factorised in place, the given A^T ends up with U^T in its lower triangles and L^T, without its unit
+    diagonal, in the upper ones.
     """
 
     def __init__(self, transposes: Array, units: Array) -> None:
@@ -47,8 +48,13 @@ class Frames:
 
     def permutations(self) -> list[Array]:
         """The order of the rows of A in L U, one for each matrix."""
-        rows = np.arange(float(self.packed.shape[-1]))[:, None]
+        rows = _rows(self.packed.shape[-1])
         return [lapack.dlaswp(rows, pivots)[:, 0].astype(np.intp) for pivots in self.pivots]
+
+
+@cache
+def _rows(size: int) -> Array:
+    return np.arange(float(size))[:, None]
 
 
 @cache
@@ -104,7 +110,7 @@ def _put(images: Array, products: Array) -> None:
 
 
 def _gathered(transposes_at: Callable[[int], Array], slopes: Array | None) -> Advance:
-    """J F = (J P^T) L C: a product with a triangle, in place, is half the flops and leaves nothing to transpose.
+    """J F = (J P^T) L C: a product with a triangle, in place, with half the flops and nothing to transpose.
 
     J = diag(d) A is given by the transposes of its A's, (B or 1, N, N), and slopes d (T, B, N).
     """
@@ -117,7 +123,7 @@ def _gathered(transposes_at: Callable[[int], Array], slopes: Array | None) -> Ad
             np.take(transposes[k // runs], order, axis=0, out=images[k])
             multiply(1.0, frames.packed[k].T, images[k].T, side=1, lower=1, diag=1, overwrite_b=True)
         stacked = images.reshape(-1, *frames.units.shape, images.shape[-1])
-        if (frames.units != 1.0).any():
+        if len(frames.units) > 1:  # a single run has units of 1
             stacked *= frames.units[..., None]
         if slopes is not None:
             stacked *= slopes[step][:, None, None, :]

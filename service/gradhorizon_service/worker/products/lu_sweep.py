@@ -21,7 +21,7 @@ from .factors import Factors
 from .graded import GradedRows, premultiplied
 from .lu_frames import LARGE, Frames, advance_by, first_images
 
-# Steps whose triangles are kept before they are multiplied: few calls for small ones, the cache for large ones.
+# Steps whose triangles are kept before they are multiplied: many small ones, few large ones.
 _BLOCK = 32
 _BLOCK_BYTES = 2**21
 _SHORTEST_BLOCK = 4
@@ -34,9 +34,9 @@ _WIDEST_SPREAD = 300.0
 class Sweep:
     """J_T .. J_1 F_0 up to an orthogonal matrix on its left: a stack of B * R for B sequences and R starts.
 
-    Of each step, (T, B * R), ``log_pivots`` is sum_i ln|u_ii|, which is ln|det J_t|, and ``spreads`` is
-    ln max|u_ii| - ln min|u_ii|. Of each run, ``log_diagonals`` (B * R, N) is ln|r_ii| for the R of the product, and
-    ``reversals`` (B * R,) the most nats by which a direction that fell behind another catches up again.
+    Of each step, (T, B * R), ``log_pivots`` is sum_i ln|u_ii|, which is ln|det J_t|, and ``spreads`` is ln
+    max|u_ii| - ln min|u_ii|. Of each run, ``log_diagonals`` (B * R, N) is ln|r_ii| for the R of the product,
+    and ``reversals`` (B * R,) the most nats by which a direction that fell behind another catches up again.
     """
 
     product: GradedRows
@@ -52,7 +52,7 @@ def random_starts(size: int, runs: int) -> Array:
 
 
 def random_units(size: int, runs: int) -> Array:
-    """Units for the columns of frames, (runs, N): ones for the first run, numbers in [1, 2) for the others."""
+    """Units for the columns of frames, (runs, N): ones for the first run, in [1, 2) for the others."""
     units = np.random.default_rng(10).uniform(1.0, 2.0, (runs, size))
     units[0] = 1.0
     return units
@@ -61,8 +61,8 @@ def random_units(size: int, runs: int) -> Array:
 def sweep(factors: Factors, runs: int) -> Sweep:
     """Carry random start frames through all steps, of which there is at least one.
 
-    Runs differ in the start and in the units of the columns. Frames from different starts soon become the same, but
-    in other units their entries have other mantissas, and their rounding errors nothing in common.
+    Runs differ in the start and in the units of the columns. Frames from different starts soon become the
+    same, but in other units their entries have other mantissas, and their rounding errors nothing in common.
     """
     carrier = _Carrier(factors, runs, np.float64)
     triangles = _Triangles(len(carrier), carrier.units)
@@ -72,7 +72,7 @@ def sweep(factors: Factors, runs: int) -> Sweep:
 
 
 def log_diagonals(factors: Factors, dtype: type[np.floating[Any]]) -> Array:
-    """ln|r_ii| (B, N) for the R of J_T .. J_1 F_0, as `sweep` has them in its first run, in another precision."""
+    """ln|r_ii| (B, N) for the R of J_T .. J_1 F_0, as in the first run of `sweep`, in another precision."""
     carrier = _Carrier(factors, 1, dtype)
     pivots = [np.einsum("ksii->ksi", packed).astype(np.float64) for packed in carrier.blocks()]
     growth = np.log(np.abs(np.concatenate(pivots))).sum(axis=0)
@@ -95,7 +95,7 @@ class _Carrier:
         return self._factors.batch * len(self.units)
 
     def blocks(self) -> Iterator[Array]:
-        """What `Frames` leaves of the steps, (k, S, N, N) for k steps at a time; valid until the next but one."""
+        """What `Frames` leaves of the steps, (k, S, N, N) at a time; valid until the next but one."""
         factors, stack, N = self._factors, len(self), self._factors.size
         advance = advance_by(factors, self._dtype)
         block = int(np.clip(_BLOCK_BYTES // (8 * stack * N * N), _SHORTEST_BLOCK, _BLOCK))
@@ -122,7 +122,8 @@ class _Carrier:
 class _Triangles:
     """The triangular product so far, and how the pivots behaved.
 
-    U_t .. U_1 = exp(log_peaks) pending diag(exp l) X, with the triangles since the last regrading in ``pending``.
+    U_t .. U_1 = exp(log_peaks) pending diag(exp l) X, where ``pending`` holds what came since the last
+    regrading.
     """
 
     def __init__(self, stack: int, units: Array) -> None:
@@ -190,14 +191,17 @@ def _reversals(logs: Array) -> Array:
 
 
 def _multiplied(packed: Array, scales: Array, product: Array | None) -> Array:
-    """The product P^T (s_1 U_1^T) .. (s_k U_k^T) of lower triangles (S, N, N), for s (k, S); P may be overwritten."""
-    if packed.shape[-1] >= LARGE and product is not None:
-        for triangles, factors in zip(packed, scales, strict=True):
-            for accumulated, triangle, factor in zip(product, triangles, factors, strict=True):
-                blas.dtrmm(factor, triangle.T, accumulated.T, lower=0, overwrite_b=True)
-        return product
-    triangles = np.tril(packed) * scales[..., None, None]
-    while len(triangles) > 1:
-        pairs = triangles[: len(triangles) // 2 * 2]
-        triangles = np.concatenate([pairs[::2] @ pairs[1::2], triangles[len(pairs) :]])
-    return np.asarray(triangles[0] if product is None else product @ triangles[0])
+    """P^T (s_1 U_1^T) .. (s_k U_k^T), lower triangles (S, N, N), for s (k, S); P may be overwritten."""
+    if packed.shape[-1] < LARGE:
+        triangles = np.tril(packed) * scales[..., None, None]
+        while len(triangles) > 1:
+            pairs = triangles[: len(triangles) // 2 * 2]
+            triangles = np.concatenate([pairs[::2] @ pairs[1::2], triangles[len(pairs) :]])
+        return np.asarray(triangles[0] if product is None else product @ triangles[0])
+    if product is None:
+        product = np.tril(packed[0]) * scales[0, :, None, None]
+        packed, scales = packed[1:], scales[1:]
+    for triangles, factors in zip(packed, scales, strict=True):
+        for accumulated, triangle, factor in zip(product, triangles, factors, strict=True):
+            blas.dtrmm(factor, triangle.T, accumulated.T, lower=0, overwrite_b=True)
+    return product

@@ -71,7 +71,7 @@ def _checked(values: Array, error: float, trusted: float, algorithm: str) -> Att
 
 
 def _of_symmetric(scaled: _Scaled) -> Attempt:
-    """ln sigma of a power is the multiple of ln sigma of a matrix that equals its transpose, or minus that."""
+    """A matrix that equals its transpose, or minus that, has the singular values sigma^T in its power."""
     W = scaled.matrix
     noise = np.random.default_rng(50).standard_normal((len(W), len(W)))
     noisy = W * (1.0 + _PERTURBATION * (noise + noise.T))

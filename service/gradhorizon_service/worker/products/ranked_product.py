@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,14 +16,19 @@ _BLOCK = 32
 _WIDEST_SPREAD = 300.0
 
 
-def ranked_product(factors: Factors, start: Array) -> GradedRows:
-    """J_T .. J_1 F_0 of one sequence without what some factor annihilates: a stack (1, rank, N)."""
+def ranked_product(factors: Factors, start: Array, units: Array) -> GradedRows:
+    """J_T .. J_1 F_0 of one sequence without what some factor annihilates: a stack (1, rank, N).
+
+    The columns of the frames are carried in given units (N,): other units, other rounding errors.
+    """
     N = factors.size
     graded = GradedRows(np.zeros((1, N)), np.eye(N)[None])
     frame, pending = start, _Pending()
     for step in range(factors.steps):
+        frame = frame * units[: frame.shape[1]]
         images = factors.times(step, frame[None])[0]
         kept = compressed(images, rounding_errors(factors.dense(step)[0], frame, N))
+        kept = replace(kept, core=kept.core / units[: frame.shape[1]])
         if pending.spread + kept.spread > _WIDEST_SPREAD or pending.count == _BLOCK:
             graded, pending = pending.absorbed(graded), _Pending()
         frame, pending = kept.frame, pending.followed_by(kept)

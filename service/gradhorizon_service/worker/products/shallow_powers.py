@@ -46,6 +46,10 @@ class ShallowPowers:
             rung, exponent = _scaled(rung @ rung, exponent + exponent)
         return cls(matrices, exponents)
 
+    def transposed(self) -> ShallowPowers:
+        """The powers of W^T."""
+        return ShallowPowers(self.matrices.swapaxes(1, 2), self.exponents)
+
     def log_norms(self, vectors: Array) -> Array:
         """ln ||W^k v|| for k = 0..T and every row v of vectors (B, N): (T + 1, B)."""
         largest = np.abs(vectors).max(axis=1)

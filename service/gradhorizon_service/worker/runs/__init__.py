@@ -5,10 +5,14 @@ from __future__ import annotations
 from ..cells import RnnCell
 from ..cells.linear import DiagonalLinearCell
 from ..problem import Problem
+from ..products.shallow_powers import is_shallow
 from ._run import Run, Shares
 from .diagonal import DiagonalRun, SteppedDiagonalRun
 from .powers import PowersRun
 from .stepped import SteppedRun
+
+_MOST_STEPS = 20_000
+_MOST_WORK = 10**9
 
 
 def start(problem: Problem) -> Run:
@@ -19,8 +23,19 @@ def start(problem: Problem) -> Run:
         undriven = by_powers and not cell.driven.biases
         return DiagonalRun(problem, cell) if undriven else SteppedDiagonalRun(problem, cell)
     if by_powers and isinstance(cell, RnnCell) and not cell.driven.biases:
-        return PowersRun(problem, cell)
+        shallow_or_deep = not is_better_stepped(len(cell.weights), problem.depth, problem.batch)
+        return PowersRun(problem, cell) if shallow_or_deep else SteppedRun(problem, cell)
     return SteppedRun(problem, cell)
+
+
+def is_better_stepped(size: int, depth: int, batch: int) -> bool:
+    """Whether an undriven linear recurrence is stepped all the same: few enough steps, too many powers to keep.
+
+    Steps are exact to rounding whatever the matrix; powers by squaring lose digits where it is far from normal.
+    """
+    if is_shallow(size, depth):
+        return False
+    return depth <= _MOST_STEPS and depth * size * max(size, 8 * batch) <= _MOST_WORK
 
 
 def _by_powers(problem: Problem) -> bool:
@@ -30,4 +45,4 @@ def _by_powers(problem: Problem) -> bool:
     return problem.network.cell == "linear" and problem.inputs is None and plain_loss and not cut
 
 
-__all__ = ["PowersRun", "Run", "Shares", "start"]
+__all__ = ["PowersRun", "Run", "Shares", "is_better_stepped", "start"]

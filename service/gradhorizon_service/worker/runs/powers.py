@@ -17,6 +17,7 @@ from ..horizon import LN10, Crossing, crossing_of, median_change
 from ..outcome import outcome_of
 from ..parameter_gradients import ScaledArray
 from ..problem import Problem
+from ..products.coordinates import power_coordinates
 from ..products.first_crossing import first_crossing
 from ..products.lyapunov import LyapunovSpectrum, exponents_of_repeated
 from ..products.power_norms import log_norms_and_directions_at, log_norms_at
@@ -69,8 +70,19 @@ class PowersRun:
     def cotangent(self) -> Array:
         return self.problem.loss.gradient(self.initial_state, self.depth).outputs
 
+    @cached_property
+    def is_resolved(self) -> bool:
+        """Whether squaring kept every entry that matters: a transient of a Jordan block may span more than float64."""
+        if self._shallow is not None:
+            return True
+        coordinates = power_coordinates(self.matrix, self.depth)
+        coordinates.ladder.power(self.depth)
+        return coordinates.ladder.is_resolved
+
     def state_log_norms(self, steps: Array) -> Array:
         log_norm, direction = self._start
+        if self._shallow is not None:
+            return log_norm + self._shallow.transposed().log_norms(direction)[steps]
         return log_norm + log_norms_at(self.matrix, direction, steps)
 
     def final_state(self) -> Array | None:

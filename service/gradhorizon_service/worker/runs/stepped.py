@@ -196,7 +196,7 @@ class SteppedRun:
 
     def _terms(self, gradients: Backpropagated) -> tuple[Mapping[str, OuterSum], Array]:
         """Outer-product terms by parameter, steps in forward order, and the log scales of their deltas."""
-        if isinstance(self.cell, JacobiansCell) or self.depth == 0:
+        if isinstance(self.cell, JacobiansCell):
             return {}, np.zeros((0, self.problem.batch))
         deltas = np.asarray(gradients.deltas)[::-1]
         states = np.asarray(self.trajectory.states)
@@ -256,7 +256,14 @@ class SteppedRun:
         jacobians = self._linearisation.jacobians()
         found = transport_peak(PaddedFactors(jacobians))
         narrowest = min(min(J.shape[-2:]) for J in jacobians)
-        return replace(found, log_singular_values=found.log_singular_values[:, :narrowest])
+        return replace(
+            found, log_singular_values=self._with_annihilated(found.log_singular_values[:, :narrowest])
+        )
+
+    def _with_annihilated(self, log_values: Array) -> Array:
+        """Add the exact zeros of directions that do not fit through the narrowest layer, up to min(N_0, N_T)."""
+        missing = min(self._state_width(0), self._state_width(self.depth)) - log_values.shape[1]
+        return np.pad(log_values, ((0, 0), (0, max(missing, 0))), constant_values=-np.inf)
 
     def singular_values(self) -> LogSingularValues:
         return self._singular_values
@@ -265,7 +272,8 @@ class SteppedRun:
     def _singular_values(self) -> LogSingularValues:
         if isinstance(self.factors, Repeated):
             return singular_values_of_repeated(self.factors.matrix, self.factors.steps)
-        return log_singular_values(self.factors)
+        found = log_singular_values(self.factors)
+        return replace(found, log_values=self._with_annihilated(found.log_values))
 
     def lyapunov(self, leading: int | None) -> LyapunovSpectrum:
         return lyapunov_exponents(self.factors, leading=leading)

@@ -1,0 +1,32 @@
+"""`python -m benchmarks [ROW ...] [--full] [--write]`: measure, print, and keep the tables if asked."""
+
+from __future__ import annotations
+
+import argparse
+from importlib.util import find_spec
+from pathlib import Path
+
+ROWS = ("gradient_norms", "lyapunov", "singular_values", "small_diagnoses")
+RESULTS = Path(__file__).parent / "results.md"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Gradhorizon beside its peers.")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"rows to measure (all): {', '.join(ROWS)}")
+    parser.add_argument("--full", action="store_true", help="T = 1000 at N = 512 too, and longer: 20 minutes")
+    parser.add_argument("--write", action="store_true", help=f"also write the tables to {RESULTS.name}")
+    arguments = parser.parse_args()
+    unknown = sorted(set(arguments.rows) - set(ROWS))
+    if unknown:
+        parser.error(f"no row is called {', '.join(unknown)}; there are {', '.join(ROWS)}")
+    if find_spec("torch") is None:
+        parser.error("the peers need PyTorch: `scripts/test --peers` installs it")
+    from .report import measured
+
+    page = measured(arguments.rows or ROWS, full=arguments.full)
+    if arguments.write:
+        RESULTS.write_text(page)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""Networks at the edge of float64: what is not known is never called zero, and nothing crashes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gradhorizon.schemas import DiagnosisRequest
+from gradhorizon_service.analysis.cost import Costs
+from gradhorizon_service.analysis.encoding import encode
+from gradhorizon_service.analysis.errors import CannotCompute
+from gradhorizon_service.analysis.limits import Limits
+from gradhorizon_service.analysis.tasks import prepare_diagnosis, run_inline
+
+
+def diagnosis(weights, *, cell="linear", activation=None, **fields):
+    network = {"cell": cell, "weights": weights, **({} if activation is None else {"activation": activation})}
+    request = DiagnosisRequest.model_validate({"network": network, **fields})
+    report = run_inline(prepare_diagnosis(request, Limits(), Costs()))
+    encode(report)
+    return report
+
+
+def jordan(size):
+    return 0.9 * np.eye(size) + np.diag(np.full(size - 1, 1.5), 1)
+
+
+def test_a_transient_wider_than_float64_is_stepped_not_squared():
+    """(W^T)^k 1 of a Toeplitz bidiagonal matrix: binomial sums, here in integers of any length."""
+    size, depth = 256, 5000
+    ones = {"kind": "cotangent", "values": np.ones(size) / 16}
+    found = diagnosis(jordan(size), depth=depth, loss=ones, diagnostics=["gradient_norms", "singular_values"])
+    expected = _log10_norm_of_jordan_power(size, depth)
+    assert found.gradient_norms.log10_norm[-1] == pytest.approx(expected, abs=1e-6)
+    assert found.verdict.status == "exploding"
+
+
+def _log10_norm_of_jordan_power(size: int, depth: int) -> float:
+    """log10 ||(W^T)^depth 1 / 16||: entry i is the sum over j <= i of C(depth, j) 0.9^(depth - j) 1.5^j."""
+    term = 9**depth  # in units of 10^-depth
+    total, squares = 0, 0
+    for j in range(size):
+        total += term
+        squares += total * total
+        term = term * (depth - j) * 15 // ((j + 1) * 9)
+    bits = squares.bit_length() - 60
+    return 0.5 * (np.log10(squares >> bits) + bits * np.log10(2.0)) - depth - np.log10(16.0)
+
+
+def test_unresolved_singular_values_are_left_out_and_the_verdict_is_not_dead():
+    found = diagnosis(jordan(128), depth=100_000, diagnostics=["gradient_norms", "singular_values"])
+    assert not found.singular_values.reliable
+    assert np.isfinite(found.singular_values.log10).all()
+    assert found.verdict.status != "dead"
+    assert not found.gradient_norms.reliable
+
+
+def test_states_that_become_exactly_zero_are_exactly_zero():
+    found = diagnosis(
+        np.outer([1.0, 1.0, 0.0], [1.0, -1.0, 0.0]),
+        depth=4,
+        initial_state={"kind": "values", "values": [1.0, 2.0, 3.0]},
+    )
+    assert np.isneginf(found.state_norms.log10_norm[2:]).all()
+    assert np.isfinite(found.state_norms.log10_norm[:2]).all()
+
+
+@pytest.mark.parametrize("value", [1e308, 5e-324, 1e-310])
+@pytest.mark.parametrize("cell", ["linear", "rnn"])
+def test_entries_at_the_end_of_float64_are_refused_by_name(value, cell):
+    with pytest.raises(CannotCompute, match=r"\$\.network\.weights: its largest entry"):
+        diagnosis(np.full((4, 4), value), cell=cell, depth=5)
+
+
+@pytest.mark.parametrize("value", [1e-290, 1e-200, 1e200, 1e290])
+def test_entries_far_from_one_are_fine(value):
+    found = diagnosis(value * np.eye(3), depth=10)
+    assert found.singular_values.log10 == pytest.approx(10 * np.log10(value), abs=1e-6)
+
+
+def test_numbers_too_far_apart_are_refused_rather_than_crash():
+    graded = np.array([[1e-200, 1.0, 1.0], [0.0, 1.0, 1.0], [0.0, 0.0, 1e200]])
+    try:
+        found = diagnosis(graded, depth=7)
+    except CannotCompute as refused:
+        assert "orders of magnitude" in refused.message  # noqa: PT017 - either answer is right, a crash is not
+    else:
+        assert found.singular_values.log10[0] == pytest.approx(1400.0, abs=1e-6)
+
+
+def test_a_rate_that_is_rounding_is_not_extrapolated():
+    orthogonal = np.linalg.qr(np.random.default_rng(0).standard_normal((16, 16)))[0]
+    found = diagnosis(orthogonal, depth=1_000_000, diagnostics=["gradient_norms"])
+    assert (found.horizon.censored, found.horizon.extrapolated_steps) == (True, None)
+
+
+def test_underflow_in_the_training_dtype_shows_where_clipping_does_not_step_in():
+    found = diagnosis(
+        np.eye(3),
+        cell="rnn",
+        activation="identity",
+        depth=1,
+        initial_state={"kind": "values", "values": 1.0},
+        loss={"kind": "cotangent", "values": 1e-9},
+        clipping={"kind": "norm", "threshold": 1.0},
+        dtype="float16",
+        diagnostics=["clipping"],
+    ).clipping
+    assert not found.triggered
+    assert found.log10_norm_after == -np.inf
+    assert "underflows" in found.says
+
+
+def test_directions_that_do_not_fit_through_a_narrow_layer_are_exact_zeros():
+    generator = np.random.default_rng(0)
+    layers = [generator.standard_normal((2, 8)), generator.standard_normal((8, 2))]
+    request = DiagnosisRequest.model_validate({"network": {"cell": "feedforward", "layers": layers}})
+    found = run_inline(prepare_diagnosis(request, Limits(), Costs()))
+    expected = np.linalg.svd(layers[1] @ layers[0], compute_uv=False)[:2]
+    assert found.singular_values.log10[:2] == pytest.approx(np.log10(expected))
+    assert np.isneginf(found.singular_values.log10[2:]).all()
+    assert (found.singular_values.count, found.verdict.directions_vanish) == (8, True)
