@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import platform
 from pathlib import Path
@@ -16,6 +18,7 @@ from threadpoolctl import threadpool_info
 DGEMM_SIZE = 512
 _A = np.random.default_rng(0).standard_normal((DGEMM_SIZE, DGEMM_SIZE))
 _OUT = np.empty_like(_A)
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4  # from malloc.h
 
 
 def dgemm() -> None:
@@ -26,6 +29,19 @@ def dgemm() -> None:
 def dgemm_rate(seconds: float) -> float:
     """GFLOP/s of that product."""
     return 2 * DGEMM_SIZE**3 / seconds / 1e9
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep what is freed, so that every round after the first finds its memory there.
+
+    Otherwise large arrays go back to the system each time, and a virtual machine may hand idle pages on to its
+    host: getting them again took up to a third of a large network's time, which many small tensors never pay.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # only the GNU C library has it
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_MAX, 0)
+        mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
+        mallopt(_M_TOP_PAD, 2**26)
 
 
 def load() -> str:

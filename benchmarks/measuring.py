@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 FEWEST_ROUNDS = 3
 MOST_ROUNDS = 15
+SHORTEST_SECONDS = 0.05
 
 
 @dataclass(frozen=True)
@@ -44,19 +46,29 @@ class Timing:
 
 
 def interleaved(contenders: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, Timing]:
-    """Time every contender once a round, in turn, for about `seconds` after one round that is not counted."""
-    started = time.perf_counter()
-    for call in contenders.values():
-        call()
-    a_round = time.perf_counter() - started
+    """Time every contender once a round, in turn, for about `seconds` after one round that is not counted.
+
+    A contender that is done in less than `SHORTEST_SECONDS` is called as often as fills them, and a call's share taken.
+    """
+    repeats = {name: _repeats(call) for name, call in contenders.items()}
+    a_round = sum(_timed(call, repeats[name])[1] * repeats[name] for name, call in contenders.items())
     rounds = int(min(MOST_ROUNDS, max(FEWEST_ROUNDS, seconds / a_round)))
-    cpu: dict[str, list[float]] = {name: [] for name in contenders}
-    wall: dict[str, list[float]] = {name: [] for name in contenders}
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
     for _ in range(rounds):
+        gc.collect()
         for name, call in contenders.items():
-            gc.collect()
-            cpu_start, wall_start = time.process_time(), time.perf_counter()
-            call()
-            wall[name].append(time.perf_counter() - wall_start)
-            cpu[name].append(time.process_time() - cpu_start)
-    return {name: Timing(tuple(cpu[name]), tuple(wall[name])) for name in contenders}
+            found[name].append(_timed(call, repeats[name]))
+    return {name: Timing(*zip(*times, strict=True)) for name, times in found.items()}
+
+
+def _repeats(call: Callable[[], object]) -> int:
+    call()  # the first call pays for imports, memory and caches
+    return max(1, math.ceil(SHORTEST_SECONDS / _timed(call, 1)[1]))
+
+
+def _timed(call: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Seconds a call, CPU and wall."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    for _ in range(repeats):
+        call()
+    return (time.process_time() - cpu) / repeats, (time.perf_counter() - wall) / repeats

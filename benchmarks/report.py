@@ -19,6 +19,7 @@ from .comparison import table
 def measured(names: Sequence[str], *, full: bool) -> str:
     """Measure the rows one after the other, with one BLAS thread on both sides, and print the page as it grows."""
     rows = [importlib.import_module(f".{name}", __package__) for name in names]
+    machine.keep_freed_memory()
     torch.set_num_threads(1)
     with threadpool_limits(1, user_api="blas"):
         page = [_head(names, full)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -31,6 +32,9 @@ from .schemas.catalog import Catalog
 from .schemas.diagnoses import DiagnosisRequest
 from .schemas.errors import FieldError
 from .schemas.spectra import SpectrumRequest
+
+# stamina logs every retry as a warning, which Python prints bare where nobody configured logging.
+logging.getLogger("stamina").addHandler(logging.NullHandler())
 
 DEFAULT_URL = "http://localhost:8000"
 DEFAULT_TIMEOUT = httpx.Timeout(240.0, connect=5.0)

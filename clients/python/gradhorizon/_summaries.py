@@ -255,13 +255,18 @@ def _spread(lags: Array, horizon: int | None) -> list[int]:
     return sorted(chosen)
 
 
+_LEAST_SPAN = 3.0
+"""Decades that a full bar stands for at least, so that a flat series looks flat."""
+
+
 def _bars(decades: Array, width: int = 24) -> list[str]:
     """Return a bar for each number, the longest for the largest; exact zeros have none."""
     finite = decades[np.isfinite(decades)]
     if len(finite) == 0:
         return [""] * len(decades)
-    low, high = float(finite.min()), float(finite.max())
-    scale = (width - 1) / (high - low) if high > low else 0.0
+    high = float(finite.max())
+    low = min(float(finite.min()), high - _LEAST_SPAN)
+    scale = (width - 1) / (high - low)
     return ["█" * (1 + round((x - low) * scale)) if math.isfinite(x) else "" for x in decades.tolist()]
 
 

@@ -201,21 +201,22 @@ def _finite(value: float) -> float | None:
 
 def _summary(status: str, completed: str | None, transport: Transport, run: Run, horizon: Horizon) -> str:
     lead = {
-        "dead": f"Dead: no gradient at all crosses {run.depth} steps; the transport is zero.",
+        "dead": f"Dead: no gradient at all crosses {_steps(run.depth)}; the transport is zero.",
         "exploding": (
-            f"Exploding: over {run.depth} steps the gradient grows by up to {_power(transport.largest)} "
+            f"Exploding: over {_steps(run.depth)} the gradient grows by up to {_power(transport.largest)} "
             "along the worst direction."
         ),
         "transient": (
             f"Transient: the gradient first grows by up to {_power(transport.peak)} (at lag {transport.peak_lag}) "
-            f"and ends at {_power(transport.largest)} after {run.depth} steps."
+            f"and ends at {_power(transport.largest)} after {_steps(run.depth)}."
         ),
         "vanishing": (
-            f"Vanishing: over {run.depth} steps every direction shrinks to at most {_power(transport.largest)} "
-            "of its size."
+            f"Vanishing: over {_steps(run.depth)} every direction shrinks to at most {_power(transport.largest)} "
+            "times its size."
         ),
         "stable": (
-            f"Stable: over {run.depth} steps the best direction ends at {_power(transport.largest)} of its size."
+            f"Stable: over {_steps(run.depth)} the best direction ends at {_power(transport.largest)} times its size, "
+            f"within {run.problem.tolerance_decades:g} decades."
         ),
     }
     if status == "diverged":
@@ -230,6 +231,10 @@ def _summary(status: str, completed: str | None, transport: Transport, run: Run,
     return " ".join(tail)
 
 
+def _steps(count: int) -> str:
+    return "1 step" if count == 1 else f"{count} steps"
+
+
 def _power(decades: float) -> str:
     if not np.isfinite(decades):
         return "zero"
@@ -238,9 +243,9 @@ def _power(decades: float) -> str:
 
 def _horizon_sentence(horizon: Horizon) -> str:
     if horizon.steps is not None:
-        moved = "falls below" if horizon.direction == "decay" else "exceeds"
-        level = horizon.level if horizon.direction == "decay" else 1.0 / horizon.level
-        return f"The given gradient {moved} {level:g} of its size {horizon.steps} steps back."
+        decays = horizon.direction == "decay"
+        moved = f"falls below {horizon.level:g}" if decays else f"exceeds {1.0 / horizon.level:g}"
+        return f"The given gradient {moved} times its size {_steps(horizon.steps)} back."
     if horizon.censored:
         return f"The given gradient stays within a factor of {1 / horizon.level:g} all the way back."
     return "The given gradient is exactly zero from the start."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -22,14 +21,17 @@ FAILED = 1
 """Exit code for everything else: no service, or a service that failed."""
 
 
+_PATIENCE_SECONDS = 3600.0
+"""Nobody else waits for a computation in one's own process, and Ctrl-C ends it."""
+
+
 def client_for(url: str | None) -> Client:
     """Return a client of the service at a URL, or without one a client that computes here."""
     from .._client import Client
     from .._exceptions import ServiceMissing
 
-    logging.getLogger("stamina").addHandler(logging.NullHandler())  # retries are not the reader's business
     try:
-        return Client.in_process() if url is None else Client(url)
+        return Client.in_process(sync_seconds=_PATIENCE_SECONDS) if url is None else Client(url)
     except ServiceMissing as error:
         raise ServiceMissing(
             f"{error}; or ask a running service with --url", missing=error.missing

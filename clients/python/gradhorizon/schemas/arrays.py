@@ -86,7 +86,9 @@ class ArrayRule:
         array = _converted(_as_array(value, info, self.kind), self.kind)
         if array.ndim not in self.axes and not (array.ndim == 0 and self.scalar):
             wanted = " or ".join(str(axes) for axes in self.axes)
-            raise _fault("array_wrong_rank", f"has {array.ndim} axes {list(array.shape)}; it must have {wanted}")
+            raise _fault(
+                "array_wrong_rank", f"has {array.ndim} axes {list(array.shape)}; it must have {wanted}"
+            )
         if array.size == 0:
             raise _fault("array_empty", f"is empty (shape {list(array.shape)})")
         finite = np.isfinite(array)

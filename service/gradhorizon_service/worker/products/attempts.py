@@ -126,10 +126,9 @@ def differences(values: Array, others: Array) -> Array:
 def doubt_about(values: Array, error: float, gap: float, trusted: float) -> str | None:
     """A sentence where the error of ln sigma, or their distance from the determinants, is too large."""
     if not error <= trusted:
-        return (
-            f"rounding errors may change ln sigma by {error:.1g} max(1, |ln sigma|):"
-            " a factor is nearly singular, or the product far from normal"
-        )
+        by_how_much = f"by {error:.1g} max(1, |ln sigma|)" if np.isfinite(error) else "beyond recognition"
+        why = "a factor is nearly singular, or the product far from normal"
+        return f"rounding errors may change ln sigma {by_how_much}: {why}"
     if not gap <= _TRUSTED_GAP * np.maximum(1.0, np.abs(values[values > -np.inf])).sum():
         return f"the sum of all ln sigma misses the sum of all ln|det J_t| by {gap:.1g}"
     return None
