@@ -1,4 +1,4 @@
-"""Singular values of products in as many digits as it takes: the truth that float64 kernels are compared with."""
+"""Singular values of products in as many digits as it takes: what float64 kernels are compared with."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cases import Array
 
 
 def log_singular_values_of_product(factors: Iterable[Array], digits: int) -> Array:
-    """ln sigma of J_T .. J_1, largest first, -inf below 10^-digits of the largest; the first factor acts first."""
+    """ln sigma of J_T .. J_1, largest first, -inf for what the digits do not tell from zero."""
     with mpmath.workdps(digits):
         product = None
         for factor in factors:

@@ -14,7 +14,7 @@ from .diagnostics import DIAGNOSTICS
 from .diagnostics.nonnormality import Nonnormality, matrix_nonnormality
 from .diagnostics.spectrum import Spectrum, matrix_spectrum
 from .errors import CannotRun
-from .horizon import LEVELS, LN10, Horizon, assemble, level_nats, median_change, undefined
+from .horizon import LEVELS, Horizon, assemble, level_nats, median_change, undefined
 from .outcome import Outcome
 from .problem import Problem, SpectrumProblem
 from .products.power_peaks import peak_norm
@@ -108,4 +108,4 @@ def analyse_spectrum(problem: SpectrumProblem) -> SpectrumResult:
 FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {"diagnose": diagnose, "spectrum": analyse_spectrum}
 """Name of a computation -> the function a worker process runs for it."""
 
-__all__ = ["FUNCTIONS", "LN10", "DiagnosisResult", "SpectrumResult", "analyse_spectrum", "diagnose"]
+__all__ = ["FUNCTIONS", "DiagnosisResult", "SpectrumResult", "analyse_spectrum", "diagnose"]
