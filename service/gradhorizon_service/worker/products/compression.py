@@ -35,15 +35,15 @@ def compressed(Y: Array, errors: Array) -> Compression:
     """Factorise Y (n, m) whose entries may be wrong by ``errors`` (n, m).
 
     Rows and columns are scaled until their largest errors are 1, and the pivots of a pivoted QR that then exceed 1
-    count as rank: a test that is blind to the scales of Y itself. Columns come in the order of their growth, and keep it;
-    where some depend on others, the later ones are left out.
+    count as rank: a test that is blind to the scales of Y itself. Columns come in the order of their growth, and
+    keep it; where some depend on others, the later ones are left out.
     """
     row_errors = _positive(errors.max(axis=1, keepdims=True, initial=0.0))
     column_errors = _positive((errors / row_errors).max(axis=0, initial=0.0))
     graded = np.ptp(np.log(row_errors)) > _GRADED
     scaled = Y / (row_errors if graded else row_errors.max()) / column_errors
     Q, R, _ = qr(scaled, mode="economic", pivoting=True, check_finite=False)
-    rank = np.count_nonzero(np.abs(np.diagonal(R)) > 1.0)
+    rank = int(np.count_nonzero(np.abs(np.diagonal(R)) > 1.0))
     if rank == 0:
         return Compression(np.zeros((len(Y), 0)), np.zeros((0, Y.shape[1])), 0.0)
     columns = _leading_columns(scaled, rank)

@@ -19,9 +19,12 @@ _EPS = float(np.finfo(float).eps)
 # Errors made on purpose, and how many rounding errors they stand for.
 _PERTURBATION = 1e-10
 _SCHUR_ROUNDINGS = 32
-_JACOBI_ROUNDINGS = 8
+_JACOBI_ROUNDINGS = 4
+# What rounding leaves of the commutator of a normal matrix, relatively.
+_NORMAL = 1e-13
 # Trusted errors, relative to max(1, abs(ln sigma)); what is promised is 1e-8.
 _TRUSTED_BOUND = 4e-9
+_TRUSTED_OF_NORMAL = 6e-9
 _TRUSTED_RESPONSE = 2e-9
 # Beyond this condition of the graded rows nothing of the small singular values is left to respond.
 _WORST_CONDITION = 1e14
@@ -58,8 +61,9 @@ def _attempted(scaled: _Scaled) -> Attempt:
         if deflated is None:
             return Attempt(np.full(len(W), -np.inf), 0.0, 0.0, None, "nilpotent")
         return _from_schur_form(deflated)
-    symmetric = np.array_equal(W, W.T) or np.array_equal(W, -W.T)
-    attempt = _of_symmetric(scaled) if symmetric else _from_schur_form(_whole(scaled))
+    attempt = _of_normal(scaled)
+    if attempt is None or attempt.doubt:
+        attempt = _from_schur_form(_whole(scaled))
     expected = scaled.exponent * log_determinant_of_W + len(W) * scaled.log_scale
     gap = float(np.abs(attempt.log_values.sum() - expected))
     doubt = attempt.doubt or doubt_about(attempt.log_values, 0.0, gap, 0.0)
@@ -70,15 +74,35 @@ def _checked(values: Array, error: float, trusted: float, algorithm: str) -> Att
     return Attempt(values, error, 0.0, doubt_about(values, error, 0.0, trusted), algorithm)
 
 
-def _of_symmetric(scaled: _Scaled) -> Attempt:
-    """A matrix that equals its transpose, or minus that, has the singular values sigma^T in its power."""
-    W = scaled.matrix
+def _of_normal(scaled: _Scaled) -> Attempt | None:
+    """sigma(W^T) = sigma(W)^T for a normal W, or None for another one.
+
+    The error of sigma(W) is measured by its response to larger errors. To that comes what W lacks to be normal: an E
+    with W W^T - W^T W = 2 norm(W) norm(E).
+    """
+    W, T = scaled.matrix, scaled.exponent
+    departure = _departure_from_normality(W)
+    if departure > _NORMAL:
+        return None
     noise = np.random.default_rng(50).standard_normal((len(W), len(W)))
     noisy = W * (1.0 + _PERTURBATION * (noise + noise.T))
     of_factor = log_singular_values_of_graded(normalised(np.zeros((2, len(W))), np.stack([W, noisy])))
-    values, perturbed = scaled.log_scale + scaled.exponent * of_factor
-    error = _JACOBI_ROUNDINGS * _EPS / _PERTURBATION * float(differences(values[None], perturbed[None])[0])
-    return _checked(values, error, _TRUSTED_BOUND, "singular values of a symmetric matrix")
+    values, perturbed = scaled.log_scale + T * of_factor
+    response = float(differences(values[None], perturbed[None])[0])
+    missing = T * departure * np.exp(of_factor[0, 0] - of_factor[0]) / np.maximum(1.0, np.abs(values))
+    error = _JACOBI_ROUNDINGS * _EPS / _PERTURBATION * response + float(missing.max())
+    return _checked(values, error, _TRUSTED_OF_NORMAL, "singular values of a normal matrix")
+
+
+def _departure_from_normality(W: Array) -> float:
+    """norm(E) / norm(W), 0 for symmetric and antisymmetric matrices, whose commutator would be rounding."""
+    if np.array_equal(W, W.T) or np.array_equal(W, -W.T):
+        return 0.0
+    commutator = W @ W.T - W.T @ W
+    size = float(np.linalg.norm(W)) ** 2 / len(W)
+    if np.linalg.norm(commutator) > 2.0 * _NORMAL * len(W) * size:
+        return 1.0
+    return float(np.linalg.norm(commutator, 2)) / 2.0 / float(np.linalg.norm(W, 2)) ** 2
 
 
 @dataclass(frozen=True, eq=False)

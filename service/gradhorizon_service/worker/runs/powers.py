@@ -20,7 +20,7 @@ from ..problem import Problem
 from ..products.coordinates import power_coordinates
 from ..products.first_crossing import first_crossing
 from ..products.lyapunov import LyapunovSpectrum, exponents_of_repeated
-from ..products.power_norms import log_norms_and_directions_at, log_norms_at
+from ..products.power_norms import log_norm_series, log_norms_and_directions_at, log_norms_at
 from ..products.power_peaks import PeakNorm, peak_norm
 from ..products.power_singular_values import singular_values_of_repeated
 from ..products.powers import power_sum
@@ -32,6 +32,7 @@ from ._shares import shares_of, shares_of_samples
 
 _DIGITS = 16.0
 _FEW_DIGITS = 8.0
+_FEW_STEPS = 4096
 _ALL_LAGS = 1024
 """Up to this depth the share of every single lag is computed; beyond, of a grid of as many points."""
 
@@ -49,6 +50,7 @@ class PowersRun:
         self.outcome = outcome_of(problem.depth, problem.depth)
         self.warnings: list[str] = []
         self._crossings: dict[tuple[float, int | None], Crossing] = {}
+        self._head: Array = np.zeros(0)
         self.algorithms: dict[str, str] = {"gradients": "powers of W by squaring, log-scaled"}
 
     @cached_property
@@ -128,6 +130,8 @@ class PowersRun:
     def _crossing(self, nats: float, depth: int) -> Crossing:
         if self._shallow_changes is not None:
             return crossing_of(self._shallow_changes, nats)
+        if depth <= _FEW_STEPS:
+            return crossing_of(self._first_changes(depth), nats)
         alive = np.abs(self.cotangent).max(axis=1) > 0
         if not alive.any():
             return Crossing(None, None)
@@ -137,6 +141,12 @@ class PowersRun:
                 "horizon: a crossing between the lags that were looked at cannot be excluded"
             )
         return Crossing(found.decay_step, found.growth_step)
+
+    def _first_changes(self, steps: int) -> Array:
+        """The median change of the gradient at the first lags, computed one by one, (steps + 1,)."""
+        if len(self._head) <= steps:
+            self._head = median_change(log_norm_series(self.matrix.T, self.cotangent, steps))
+        return self._head[: steps + 1]
 
     def parameter_gradients(self, clipped: bool = False) -> Mapping[str, ScaledArray]:
         return {"weights": self._weights_gradient}
