@@ -34,9 +34,9 @@ class Compression:
 def compressed(Y: Array, errors: Array) -> Compression:
     """Factorise Y (n, m) whose entries may be wrong by ``errors`` (n, m).
 
-    Rows and columns are scaled until their largest errors are 1, and the pivots of a pivoted QR that then exceed 1
-    count as rank: a test that is blind to the scales of Y itself. Columns come in the order of their growth, and
-    keep it; where some depend on others, the later ones are left out.
+    Rows and columns are scaled until their largest errors are 1, and the pivots of a pivoted QR that then
+    exceed 1 count as rank: a test that is blind to the scales of Y itself. Columns come in the order of their
+    growth, and keep it; where some depend on others, the later ones are left out.
     """
     row_errors = _positive(errors.max(axis=1, keepdims=True, initial=0.0))
     column_errors = _positive((errors / row_errors).max(axis=0, initial=0.0))
@@ -66,7 +66,7 @@ def _positive(values: Array) -> Array:
 
 
 def _by_qr(Y: Array, columns: Array, basis: Array) -> Compression:
-    """Orthonormal columns in the range of Y: where nothing is graded, the next loss of rank shows best against them."""
+    """Orthonormal columns in the range of Y, against which the next loss of rank shows best."""
     coordinates = basis.T @ Y
     Q, R = np.linalg.qr(coordinates[:, columns])
     core = Q.T @ coordinates

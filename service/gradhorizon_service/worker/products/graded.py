@@ -56,7 +56,7 @@ def normalised(log_scales: Array, rows: Array) -> GradedRows:
 
 
 def log_singular_values_of_graded(graded: GradedRows) -> Array:
-    """ln sigma of every matrix, (S, r), largest first: -inf for zero rows, NaN for entries that are not finite."""
+    """ln sigma of every matrix, (S, r), largest first; -inf for zero rows, NaN if entries are not finite."""
     return np.stack([_log_singular_values(l, X) for l, X in zip(graded.log_scales, graded.rows, strict=True)])
 
 

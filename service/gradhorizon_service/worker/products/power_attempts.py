@@ -77,8 +77,8 @@ def _checked(values: Array, error: float, trusted: float, algorithm: str) -> Att
 def _of_normal(scaled: _Scaled) -> Attempt | None:
     """sigma(W^T) = sigma(W)^T for a normal W, or None for another one.
 
-    The error of sigma(W) is measured by its response to larger errors. To that comes what W lacks to be normal: an E
-    with W W^T - W^T W = 2 norm(W) norm(E).
+    The error of sigma(W) is measured by its response to larger errors. To that comes what W lacks to be
+    normal: an E with W W^T - W^T W = 2 norm(W) norm(E).
     """
     W, T = scaled.matrix, scaled.exponent
     departure = _departure_from_normality(W)
