@@ -46,12 +46,13 @@ class Timing:
 
 
 def interleaved(contenders: Mapping[str, Callable[[], object]], seconds: float) -> dict[str, Timing]:
-    """Time every contender once a round, in turn, for about `seconds` after one round that is not counted.
+    """Time every contender once a round, in turn, for about `seconds` after first calls that are not counted.
 
     A contender that is done in less than `SHORTEST_SECONDS` is called as often as fills them, and a call's share taken.
     """
-    repeats = {name: _repeats(call) for name, call in contenders.items()}
-    a_round = sum(_timed(call, repeats[name])[1] * repeats[name] for name, call in contenders.items())
+    estimates = {name: _estimate(call) for name, call in contenders.items()}
+    repeats = {name: max(1, math.ceil(SHORTEST_SECONDS / estimates[name])) for name in contenders}
+    a_round = sum(estimates[name] * repeats[name] for name in contenders)
     rounds = int(min(MOST_ROUNDS, max(FEWEST_ROUNDS, seconds / a_round)))
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
     for _ in range(rounds):
@@ -61,9 +62,10 @@ def interleaved(contenders: Mapping[str, Callable[[], object]], seconds: float) 
     return {name: Timing(*zip(*times, strict=True)) for name, times in found.items()}
 
 
-def _repeats(call: Callable[[], object]) -> int:
-    call()  # the first call pays for imports, memory and caches
-    return max(1, math.ceil(SHORTEST_SECONDS / _timed(call, 1)[1]))
+def _estimate(call: Callable[[], object]) -> float:
+    """Wall seconds of a call; of the second, where the first is so short that memory and caches were most of it."""
+    first = _timed(call, 1)[1]
+    return _timed(call, 1)[1] if first < 1.0 else first
 
 
 def _timed(call: Callable[[], object], repeats: int) -> tuple[float, float]:

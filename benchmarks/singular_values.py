@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from gradhorizon_service.worker.products.factors import Factors
-from gradhorizon_service.worker.products.singular_values import log_singular_values
+from gradhorizon_service.worker.products.singular_values import LogSingularValues, log_singular_values
 
 from .comparison import Comparison
 from .machine import dgemm, dgemm_rate
@@ -93,5 +93,5 @@ def right(values: np.ndarray, truth: np.ndarray) -> int:
     return int(np.sum(np.abs(values - truth) <= RIGHT * np.maximum(1.0, np.abs(truth))))
 
 
-def _judgement(found: object) -> str:
-    return f"{found.estimated_error[0]:.0e} (own estimate{'' if found.reliable[0] else ', unreliable'})"  # type: ignore[attr-defined]
+def _judgement(found: LogSingularValues) -> str:
+    return f"{found.estimated_error[0]:.0e} (own estimate{'' if found.reliable[0] else ', unreliable'})"
