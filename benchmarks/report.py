@@ -16,13 +16,13 @@ from . import machine
 from .comparison import table
 
 
-def measured(names: Sequence[str], *, full: bool) -> str:
+def measured(names: Sequence[str], *, full: bool, command: str) -> str:
     """Measure the rows one after the other, with one BLAS thread on both sides, and print the page as it grows."""
     rows = [importlib.import_module(f".{name}", __package__) for name in names]
     machine.keep_freed_memory()
     torch.set_num_threads(1)
     with threadpool_limits(1, user_api="blas"):
-        page = [_head(names, full)]
+        page = [_head(command)]
         print(page[0])
         for row in rows:
             page.append(_measured_row(row, full))
@@ -30,11 +30,10 @@ def measured(names: Sequence[str], *, full: bool) -> str:
     return "\n".join(page)
 
 
-def _head(names: Sequence[str], full: bool) -> str:
-    command = " ".join(["python -m benchmarks", *names, *(["--full"] if full else []), "--write"])
+def _head(command: str) -> str:
     today = dt.datetime.now(tz=dt.UTC).date()
     facts = "\n".join(f"- {fact}" for fact in machine.description())
-    return f"# Results\n\nWritten by `{command}` on {today}. [README.md](README.md) says how to read it.\n\n{facts}\n"
+    return f"# Results\n\n`{command}`, {today}. [README.md](README.md) says how to read it.\n\n{facts}\n"
 
 
 def _measured_row(row: ModuleType, full: bool) -> str:

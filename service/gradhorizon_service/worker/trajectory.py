@@ -67,7 +67,8 @@ def run_forward(
                 pushed = pushed * np.exp(-log_scale)[:, None]
             if step >= 0:
                 states.append(state)
-                log_scales[step] = log_scale
+                if rescale:
+                    log_scales[step] = log_scale
             state, preactivation = cell.advance(max(step, 0), state, pushed)
             if step >= 0:
                 preactivations.append(preactivation)
