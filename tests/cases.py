@@ -81,7 +81,7 @@ class CellCase:
         return NetworkSpec(self.cell, {k: as_source(k, v) for k, v in {**self.parameters, **changed}.items()})
 
 
-_MATRICES = ("weights", "input_weights")
+_MATRICES = ("weights", "input_weights", "skip_weights", "projection")
 
 
 def as_source(name: str, value: Any) -> Any:

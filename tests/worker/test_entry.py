@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 
 from cases import CELLS, Array, BlockDiagonal, linear, pairs, problem, problem_of
 from gradhorizon_service.worker.clipping import ClippingPolicy
-from gradhorizon_service.worker.diagnostics import DIAGNOSTICS, not_applicable
+from gradhorizon_service.worker.diagnostics import DIAGNOSTICS
 from gradhorizon_service.worker.drives import GivenInputs, GivenState
 from gradhorizon_service.worker.entry import DiagnosisResult, analyse_spectrum, diagnose
 from gradhorizon_service.worker.errors import CannotRun
@@ -25,7 +25,8 @@ from gradhorizon_service.worker.sources import EnsembleSource, MatrixSource, Res
 def everything(asked: Problem) -> Problem:
     """The same problem with every diagnostic that applies."""
     return replace(
-        asked, diagnostics=tuple(name for name in DIAGNOSTICS if not_applicable(name, asked) is None)
+        asked,
+        diagnostics=tuple(name for name, row in DIAGNOSTICS.items() if row.not_applicable(asked) is None),
     )
 
 

@@ -39,8 +39,8 @@ def build_catalog(limits: Limits) -> Catalog:
         losses=_offers(loss_models.Loss, "kind"),
         clipping=_offers(clipping_models.Clipping, "kind"),
         diagnostics=[
-            Offer(name=name, says=_first_sentence(function.__doc__), parameters=[])
-            for name, function in DIAGNOSTICS.items()
+            Offer(name=name, says=_first_sentence(row.compute.__doc__), parameters=[])
+            for name, row in DIAGNOSTICS.items()
         ],
         limits=_limits(limits),
     )

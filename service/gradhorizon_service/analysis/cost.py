@@ -79,7 +79,7 @@ def sizes_of(problem: Problem, size: int, driven: bool) -> Sizes:
     plain_loss = not problem.loss.needs_states and not problem.every_step and problem.truncate is None
     stepped = cell != "linear" or driven or not plain_loss
     activated = problem.network.parameters.get("activation", "identity") != "identity"
-    own = problem.batch if activated and cell in ("rnn", "feedforward") else 1
+    own = problem.batch if activated or problem.network.kind.is_gated else 1
     steps = problem.depth + problem.burn_in
     shallow = not stepped and is_shallow(size, problem.depth)
     stepped = stepped or is_better_stepped(size, problem.depth, problem.batch)

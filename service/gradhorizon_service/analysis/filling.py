@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gradhorizon.schemas import DiagnosisRequest
-from gradhorizon.schemas.inputs import GaussianInputs, GaussianState, ZerosState
+from gradhorizon.schemas.inputs import GaussianInputs, GaussianState, ValuesState, ZerosState
 from gradhorizon.schemas.losses import RandomLoss
 
 from .errors import Fault, InvalidRequest, InvalidShape
@@ -97,8 +97,8 @@ def _batch(request: DiagnosisRequest) -> int | None:
             found["$.inputs.values"] = len(inputs.values) if inputs.values.ndim == 3 else 1
         else:
             found["$.inputs.batch"] = inputs.batch
-    if initial is not None and initial.kind == "values" and initial.values.ndim == 2:
-        found["$.initial_state.values"] = len(initial.values)
+    if initial is not None and initial.kind == "values":
+        found.update(_state_rows(initial))
     if initial is not None and initial.kind == "gaussian" and initial.batch is not None:
         found["$.initial_state.batch"] = initial.batch
     if loss is not None:
@@ -113,6 +113,15 @@ def _batch(request: DiagnosisRequest) -> int | None:
                 path, f"is for {rows} sequences, but {largest} is for {most}; they must agree, or be 1"
             )
     return most
+
+
+def _state_rows(state: ValuesState) -> dict[str, int]:
+    given = {name: getattr(state, name) for name in ("values", "h", "c")}
+    return {
+        f"$.initial_state.{name}": len(rows)
+        for name, rows in given.items()
+        if rows is not None and rows.ndim == 2
+    }
 
 
 def _loss_rows(loss: Any) -> dict[str, int]:

@@ -10,16 +10,16 @@ import numpy as np
 
 from gradhorizon.schemas import DiagnosisRequest
 from gradhorizon_service.worker import drives, losses
+from gradhorizon_service.worker.cells import CELLS
 from gradhorizon_service.worker.clipping import ClippingPolicy
-from gradhorizon_service.worker.diagnostics import DIAGNOSTICS, not_applicable
+from gradhorizon_service.worker.diagnostics import DIAGNOSTICS
 from gradhorizon_service.worker.problem import NetworkSpec, Problem
 from gradhorizon_service.worker.seeds import derive_seed
 
 from .errors import DiagnosticNotApplicable, Fault, InvalidRequest, InvalidShape
 from .filling import Filled
+from .initial_states import given_state
 from .sources import worker_source
-
-_SOURCE_FIELDS = ("weights", "input_weights", "layers")
 
 
 def problem_of(filled: Filled) -> Problem:
@@ -56,11 +56,16 @@ def _network(request: DiagnosisRequest, depth: int) -> NetworkSpec:
         value = getattr(network, name)
         if name == "cell":
             continue
-        if name in _SOURCE_FIELDS and value is not None:
-            value = [worker_source(s) for s in value] if isinstance(value, list) else worker_source(value)
-        parameters[name] = value
+        parameters[name] = _parameter(value)
     drawn = depth if network.cell == "feedforward" and not isinstance(network.layers, list) else None
     return NetworkSpec(network.cell, parameters, drawn)
+
+
+def _parameter(value: Any) -> Any:
+    """A field of a network as the worker knows it: sources become the worker's."""
+    if isinstance(value, list):
+        return [_parameter(item) for item in value]
+    return worker_source(value) if hasattr(value, "source") else value
 
 
 def _inputs(filled: Filled) -> drives.Inputs | None:
@@ -83,7 +88,7 @@ def _inputs(filled: Filled) -> drives.Inputs | None:
 
 
 def _initial_state(filled: Filled) -> drives.InitialState | None:
-    state, size = filled.request.initial_state, filled.shape.state_size
+    state = filled.request.initial_state
     if state is None:
         if filled.request.network.cell == "jacobians":
             return None
@@ -93,17 +98,17 @@ def _initial_state(filled: Filled) -> drives.InitialState | None:
     if state.kind == "gaussian":
         return drives.GaussianState(state.std, state.seed or 0)
     if state.kind == "values":
-        if state.values.ndim and state.values.shape[-1] != size:
-            raise InvalidShape(
-                "$.initial_state.values",
-                f"must have {size} entries a row, one a unit; it has {state.values.shape[-1]}",
-            )
-        return drives.GivenState(state.values)
-    if filled.request.network.cell == "feedforward":
-        raise InvalidRequest((Fault("$.initial_state", "an eigenvector needs a recurrent matrix"),))
-    if state.index >= size:
+        return drives.GivenState(given_state(state, filled.shape))
+    if not CELLS[filled.request.network.cell].has_matrix:
+        raise InvalidRequest((Fault("$.initial_state", "an eigenvector needs a square recurrent matrix"),))
+    if state.index >= filled.shape.output_size:
         raise InvalidRequest(
-            (Fault("$.initial_state.index", f"must be below {size}, the number of eigenvalues"),)
+            (
+                Fault(
+                    "$.initial_state.index",
+                    f"must be below {filled.shape.output_size}, the number of eigenvalues",
+                ),
+            )
         )
     return drives.EigenvectorState(state.index)
 
@@ -201,8 +206,8 @@ def _lags(request: DiagnosisRequest, depth: int) -> Any:
 def _with_diagnostics(problem: Problem, request: DiagnosisRequest) -> Problem:
     """Every diagnostic that applies, or those asked for, in the order of the table."""
     names = []
-    for name in DIAGNOSTICS:
-        reason = not_applicable(name, problem)
+    for name, row in DIAGNOSTICS.items():
+        reason = row.not_applicable(problem)
         if request.diagnostics is None:
             if reason is None:
                 names.append(name)

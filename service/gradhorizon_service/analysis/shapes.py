@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +18,8 @@ from .sources import shape_of
 class NetworkShape:
     """What other fields must fit: entries of s_0 and of h_T, inputs a step, the depth where the network fixes it.
 
-    `largest` is the longest side of any matrix, `layers` the number of matrices.
+    `largest` is the longest side of any matrix. `parts` are the entries of the named parts of the state, in order,
+    where it holds more than h.
     """
 
     state_size: int
@@ -27,6 +28,7 @@ class NetworkShape:
     depth: int | None
     largest: int
     biased: bool
+    parts: Mapping[str, int] = field(default_factory=dict)
 
 
 def network_shape(network: Any) -> NetworkShape:

@@ -97,7 +97,10 @@ class GaussianState:
 
 @dataclass(frozen=True, eq=False)
 class EigenvectorState:
-    """The unit eigenvector of W with the index-th largest eigenvalue in modulus; its real part where complex."""
+    """The unit eigenvector of W with the index-th largest eigenvalue in modulus; its real part where complex.
+
+    It is h; whatever else the state holds is zero.
+    """
 
     index: int
 
@@ -108,7 +111,8 @@ class EigenvectorState:
             vector = _diagonal_mode(matrix, self.index)
         else:
             vector = _real_direction(eigenmodes(matrix).right[:, self.index])
-        return np.array(np.broadcast_to(vector / np.linalg.norm(vector), (batch, size)))
+        h = vector / np.linalg.norm(vector)
+        return np.tile(np.pad(h, (0, size - len(h))), (batch, 1))
 
 
 def _diagonal_mode(blocks: BlockDiagonal, index: int) -> Array:

@@ -60,7 +60,7 @@ def diagnose(problem: Problem) -> DiagnosisResult:
 def _diagnose(problem: Problem) -> DiagnosisResult:
     run = runs.start(problem)
     horizon = _horizon(run)
-    reports = {name: compute(run) for name, compute in DIAGNOSTICS.items() if name in problem.diagnostics}
+    reports = {name: row.compute(run) for name, row in DIAGNOSTICS.items() if name in problem.diagnostics}
     verdict = judge(run, horizon, exact="singular_values" in problem.diagnostics)
     return DiagnosisResult(verdict, horizon, run.outcome, reports, run.warnings, run.algorithms)
 

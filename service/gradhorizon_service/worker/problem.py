@@ -10,7 +10,7 @@ import numpy as np
 
 from ._types import Array
 from .block_diagonal import BlockDiagonal
-from .cells import CELLS, Cell
+from .cells import CELLS, Cell, CellKind
 from .clipping import ClippingPolicy
 from .drives import InitialState, Inputs
 from .errors import CannotRun
@@ -30,7 +30,12 @@ class NetworkSpec:
     def build(self) -> Cell:
         """Build the matrices, then the cell. Raises CannotRun with the parameter's path."""
         resolved = {name: self._resolve(name, value) for name, value in self.parameters.items()}
-        return CELLS[self.cell](**resolved)
+        return self.kind.build(**resolved)
+
+    @property
+    def kind(self) -> CellKind:
+        """The cell's row in the table."""
+        return CELLS[self.cell]
 
     def _resolve(self, name: str, value: Any) -> Any:
         path = f"network.{name}"

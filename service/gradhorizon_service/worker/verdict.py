@@ -115,8 +115,8 @@ def _lower_bound(run: Run) -> float:
     """ln of something the largest singular value is not below: what the given gradient kept, or rho^T."""
     start, end = run.transported_log_norms(np.array([0, run.depth]))
     bounds = (end - start)[np.isfinite(start)].tolist()
-    if run.activation is None and isinstance(run.matrix, np.ndarray):
-        radius = spectral_radius(run.matrix)
+    if run.step_matrix is not None:
+        radius = spectral_radius(run.step_matrix)
         bounds.append(run.depth * float(np.log(radius)) if radius > 0 else -np.inf)
     return float(max(bounds, default=-np.inf))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ._base import RequestModel
 from .arrays import RowsValues, SequenceValues
@@ -56,10 +56,21 @@ class GaussianState(RequestModel):
 
 
 class ValuesState(RequestModel):
-    """Given h_0, (N,) for every sequence or (B, N)."""
+    """Given s_0: `values` (N,) for every sequence or (B, N), or by parts `h` and `c` where the state holds both.
+
+    `values` may be h alone where the state holds more; what is not given is zero.
+    """
 
     kind: Literal["values"]
-    values: RowsValues
+    values: RowsValues | None = None
+    h: RowsValues | None = None
+    c: RowsValues | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> ValuesState:
+        if (self.values is None) == (self.h is None and self.c is None):
+            raise ValueError("give either values, the whole state, or its parts h and c")
+        return self
 
 
 class EigenvectorState(RequestModel):

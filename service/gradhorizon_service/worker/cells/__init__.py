@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from ._cell import Cell, Linearisation, OuterSum
 from .feedforward import FeedforwardCell
@@ -10,12 +11,29 @@ from .jacobians import JacobiansCell
 from .linear import build_linear
 from .rnn import RnnCell
 
-CELLS: Mapping[str, Callable[..., Cell]] = {
-    "linear": build_linear,
-    "rnn": RnnCell.build,
-    "feedforward": FeedforwardCell.build,
-    "jacobians": JacobiansCell.build,
-}
-"""Cell name in a request -> its builder, which takes the request's fields as keywords."""
 
-__all__ = ["CELLS", "Cell", "Linearisation", "OuterSum", "RnnCell"]
+@dataclass(frozen=True)
+class CellKind:
+    """A row of the table: how a cell is built, and what its networks have, known before one is built.
+
+    `build` takes the request's fields as keywords. `has_matrix`: one square recurrent matrix, whose spectrum means
+    something. `has_states`: there are states and parameters behind the Jacobians. `is_recurrent`: every step is the
+    same. `is_gated`: gates decide what is kept, so that Jacobians depend on the state whatever the activation.
+    """
+
+    build: Callable[..., Cell]
+    has_matrix: bool = True
+    has_states: bool = True
+    is_recurrent: bool = True
+    is_gated: bool = False
+
+
+CELLS: Mapping[str, CellKind] = {
+    "linear": CellKind(build_linear),
+    "rnn": CellKind(RnnCell.build),
+    "feedforward": CellKind(FeedforwardCell.build, has_matrix=False, is_recurrent=False),
+    "jacobians": CellKind(JacobiansCell.build, has_matrix=False, has_states=False),
+}
+"""Cell name in a request -> its row."""
+
+__all__ = ["CELLS", "Cell", "CellKind", "Linearisation", "OuterSum", "RnnCell"]

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from .._types import Array
+from ..activations import Activation
+from ..block_diagonal import BlockDiagonal
 from ..products.factors import Factors
 
 
@@ -20,16 +22,22 @@ class OuterSum:
     """A parameter's gradient as a sum over steps and sequences of left (x) right; right None means left alone.
 
     left (T, B, P), right (T, B, Q) or None: the gradient is (P, Q) or (P,). `elementwise` parameters (the
-    eigenvalues of a diagonal recurrence) take the entry-wise product instead of the outer one.
+    eigenvalues of a diagonal recurrence) take the entry-wise product instead of the outer one. `right_is_state` says
+    that the right side scales with the state a step starts from, which may carry a scale of its own.
     """
 
     left: Array
     right: Array | None
     elementwise: bool = False
+    right_is_state: bool = False
 
 
 class Linearisation(Protocol):
-    """The step Jacobians along one trajectory; `step` counts from 0, the first applied first."""
+    """The step Jacobians along one trajectory; `step` counts from 0, the first applied first.
+
+    A delta is what the parameters' gradients are made of: the gradient of the pre-activation, and for a cell whose
+    parameters also act elsewhere (a projection) the gradient there beside it.
+    """
 
     def vjp(self, step: int, gradient: Array) -> tuple[Array, Array]:
         """Return (J_t^T g, delta): gradients (..., B, S) of s_{t-1}, and of the pre-activation, (..., B, P)."""
@@ -47,12 +55,27 @@ class Linearisation(Protocol):
         ...
 
     def factors(self) -> Factors | None:
-        """The step Jacobians as factors of a square product; None where their sizes differ."""
+        """The step Jacobians as factors of a square product, J V and J^T V for frames V; None where sizes differ."""
         ...
 
 
 class Cell(Protocol):
     """Parameters and one step."""
+
+    @property
+    def matrix(self) -> Array | BlockDiagonal | None:
+        """The square recurrent matrix W, (N, N); None for a cell without one."""
+        ...
+
+    @property
+    def activation(self) -> Activation | None:
+        """The nonlinearity between W h and h'; None for a cell without one, or with several."""
+        ...
+
+    @property
+    def parts(self) -> Mapping[str, slice] | None:
+        """Named parts of the state, where it holds more than h."""
+        ...
 
     @property
     def state_size(self) -> int:

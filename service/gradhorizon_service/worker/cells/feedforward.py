@@ -25,6 +25,8 @@ class FeedforwardCell:
     residual: bool
 
     recurrent: ClassVar[bool] = False
+    matrix: ClassVar[None] = None
+    parts: ClassVar[None] = None
 
     @classmethod
     def build(

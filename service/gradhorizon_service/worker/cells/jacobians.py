@@ -19,6 +19,9 @@ class JacobiansCell:
 
     homogeneous: ClassVar[bool] = True
     recurrent: ClassVar[bool] = True
+    matrix: ClassVar[None] = None
+    activation: ClassVar[None] = None
+    parts: ClassVar[None] = None
 
     @classmethod
     def build(cls, *, values: Array) -> JacobiansCell:

@@ -42,6 +42,12 @@ class DiagonalLinearCell:
 
     homogeneous: ClassVar[bool] = True
     recurrent: ClassVar[bool] = True
+    activation: ClassVar[None] = None
+    parts: ClassVar[None] = None
+
+    @property
+    def matrix(self) -> BlockDiagonal:
+        return self.blocks
 
     @property
     def state_size(self) -> int:
@@ -80,7 +86,7 @@ class DiagonalLinearisation:
     def parameter_terms(self, deltas: Array, states: Array, inputs: Array | None) -> Mapping[str, OuterSum]:
         terms = self.cell.driven.parameter_terms(deltas, inputs)
         left, right = self.cell.blocks.gradient_pairs(deltas, states[:-1])
-        return {"weights": OuterSum(left, right, elementwise=True), **terms}
+        return {"weights": OuterSum(left, right, elementwise=True, right_is_state=True), **terms}
 
     def factors(self) -> Factors | None:
         return None

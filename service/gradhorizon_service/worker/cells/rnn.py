@@ -27,6 +27,7 @@ class RnnCell:
     driven: Drive
 
     recurrent: ClassVar[bool] = True
+    parts: ClassVar[None] = None
 
     @classmethod
     def build(
@@ -45,6 +46,10 @@ class RnnCell:
             input_weights, len(weights), bias=bias, input_bias=input_bias, recurrent_bias=recurrent_bias
         )
         return cls(weights, make_activation(activation, activation_parameters), driven)
+
+    @property
+    def matrix(self) -> Array:
+        return self.weights
 
     @property
     def state_size(self) -> int:
@@ -99,7 +104,7 @@ class RnnLinearisation:
         return deltas if self.slopes is None else deltas * self.slopes[::-1]  # type: ignore[return-value]
 
     def parameter_terms(self, deltas: Array, states: Array, inputs: Array | None) -> Mapping[str, OuterSum]:
-        recurrent = {"weights": OuterSum(deltas, states[:-1])}
+        recurrent = {"weights": OuterSum(deltas, states[:-1], right_is_state=True)}
         return {**recurrent, **self.cell.driven.parameter_terms(deltas, inputs)}
 
     def factors(self) -> Factors:

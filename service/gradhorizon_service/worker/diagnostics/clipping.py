@@ -11,10 +11,22 @@ from .._types import Array
 from ..clipping import ON_OVERFLOW, ClippingPolicy, clip
 from ..horizon import LN10, level_nats
 from ..parameter_gradients import ScaledArray
+from ..problem import Problem
 from ..runs import Run
 from ..statistics import root_sum_of_squares
 from ._series import reported_lags
 from .parameter_gradient import share_series
+
+
+def without_policy(problem: Problem) -> str | None:
+    """Why there is no clipping to report on."""
+    if problem.clipping is None:
+        return "there is no clipping policy in the request"
+    if not problem.network.kind.has_states:
+        return "clipping acts on parameter gradients, and step Jacobians come without parameters"
+    if problem.clipping.kind == "per_step" and problem.truncate is not None:
+        return "clipping at every step and truncation cannot be combined"
+    return None
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from .._types import Array
 from ..block_diagonal import BlockDiagonal
 from ..eigenmodes import DiagonalModes, EigenModes, eigenmodes
 from ..horizon import LN10
+from ..problem import Problem
 from ..runs import Run
 
 _NEUTRAL = 1e-9
@@ -17,6 +18,11 @@ _NOISE = 1e-14
 """Coefficients this far below the largest are rounding errors of the change to the eigenbasis."""
 _TIED = 1e-9
 """Two moduli whose logarithms differ by less grow alike: neither mode ever overtakes the other."""
+
+
+def not_linear(problem: Problem) -> str | None:
+    """Why there are no modes to report on."""
+    return None if problem.network.cell == "linear" else "only a linear recurrence splits into eigenmodes"
 
 
 @dataclass(frozen=True, eq=False)

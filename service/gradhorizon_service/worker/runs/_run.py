@@ -54,6 +54,11 @@ class Run(Protocol):
         ...
 
     @property
+    def step_matrix(self) -> Array | None:
+        """The Jacobian of every step, where they are all one dense matrix."""
+        ...
+
+    @property
     def activation(self) -> Activation | None:
         """The activation, where the cell has one that is not the identity."""
         ...

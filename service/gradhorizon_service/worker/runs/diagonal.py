@@ -27,6 +27,7 @@ class DiagonalTransport:
     """Transport through a normal matrix: every number follows from the moduli of the eigenvalues."""
 
     matrix: BlockDiagonal
+    step_matrix = None
     depth: int
 
     def singular_values(self) -> LogSingularValues:

@@ -45,7 +45,7 @@ class PowersRun:
 
     def __init__(self, problem: Problem, cell: RnnCell) -> None:
         self.problem = problem
-        self.matrix = cell.weights
+        self.matrix = self.step_matrix = cell.weights
         self.depth = problem.depth
         self.outcome = outcome_of(problem.depth, problem.depth)
         self.warnings: list[str] = []

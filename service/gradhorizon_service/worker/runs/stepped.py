@@ -85,17 +85,20 @@ class SteppedRun:
 
     @property
     def matrix(self) -> Array | BlockDiagonal | None:
-        weights = getattr(self.cell, "weights", None)
-        return weights if weights is not None else getattr(self.cell, "blocks", None)
+        return self.cell.matrix
 
     @property
     def activation(self) -> Activation | None:
-        activation: Activation | None = getattr(self.cell, "activation", None)
-        return None if isinstance(activation, Identity) else activation
+        return None if isinstance(self.cell.activation, Identity) else self.cell.activation
 
     @property
     def parts(self) -> Mapping[str, slice] | None:
-        return None
+        return self.cell.parts
+
+    @property
+    def step_matrix(self) -> Array | None:
+        factors = self._linearisation.factors()
+        return factors.matrix if isinstance(factors, Repeated) else None
 
     # -- losses ------------------------------------------------------------------------------------------------
 
@@ -192,7 +195,7 @@ class SteppedRun:
         if isinstance(self.cell, FeedforwardCell):
             return self._layer_gradients(gradients)
         terms, weights = self._terms(gradients)
-        return {name: total(term, self._with_state_scales(name, weights)) for name, term in terms.items()}
+        return {name: total(term, self._with_state_scales(term, weights)) for name, term in terms.items()}
 
     def _terms(self, gradients: Backpropagated) -> tuple[Mapping[str, OuterSum], Array]:
         """Outer-product terms by parameter, steps in forward order, and the log scales of their deltas."""
@@ -203,9 +206,9 @@ class SteppedRun:
         kept = None if self.inputs is None else self.inputs[self.problem.burn_in :][: self.depth]
         return self._linearisation.parameter_terms(deltas, states, kept), gradients.log_scales[:-1][::-1]
 
-    def _with_state_scales(self, name: str, log_weights: Array) -> Array:
-        """Only the recurrent matrix multiplies a state, which may carry a scale of its own."""
-        return log_weights + self.trajectory.log_scales[:-1] if name == "weights" else log_weights
+    def _with_state_scales(self, term: OuterSum, log_weights: Array) -> Array:
+        """A parameter that multiplies a state takes on the scale of that state."""
+        return log_weights + self.trajectory.log_scales[:-1] if term.right_is_state else log_weights
 
     def _readout_gradients(self) -> dict[str, ScaledArray]:
         steps = range(1, self.depth + 1) if self.problem.every_step else [self.depth]
@@ -235,7 +238,7 @@ class SteppedRun:
         terms, weights = self._terms(self.clipped_gradients if clipped else self.gradients)
         if "weights" not in terms:
             return None
-        by_step = log_norms_by_step(terms["weights"], self._with_state_scales("weights", weights))
+        by_step = log_norms_by_step(terms["weights"], self._with_state_scales(terms["weights"], weights))
         return shares_of(by_step[::-1], lags)
 
     # -- transport ---------------------------------------------------------------------------------------------

@@ -1,0 +1,40 @@
+"""What a row of the table of diagnostics holds, and the reasons for which several do not apply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ..problem import Problem
+from ..runs import Run
+
+
+def always(problem: Problem) -> None:
+    """Apply to every problem."""
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """A function of a run, and why it means nothing for a problem: a reason, or None where it applies."""
+
+    compute: Callable[[Run], object]
+    not_applicable: Callable[[Problem], str | None] = always
+
+
+def without_matrix(problem: Problem) -> str | None:
+    """Why a diagnostic of the recurrent matrix does not apply."""
+    if problem.network.kind.has_matrix:
+        return None
+    return f"a {problem.network.cell} network has no square recurrent matrix"
+
+
+def without_states(problem: Problem) -> str | None:
+    """Why a diagnostic of states or parameters does not apply."""
+    return None if problem.network.kind.has_states else "step Jacobians come without states or parameters"
+
+
+def without_shared_steps(problem: Problem) -> str | None:
+    """Why a diagnostic of rates per step does not apply."""
+    if problem.network.kind.is_recurrent:
+        return None
+    return "unshared layers have no exponents per step: the singular values say it all"
