@@ -64,17 +64,17 @@ class Model:
                 )
 
     def step(self, t: int, state: Tensor, x: Tensor | None) -> Tensor:
-        if self.case.cell == "jacobians":
-            return state @ torch.tensor(self.case.parameters["values"][t]).T
-        if self.case.cell == "feedforward":
-            return self.layer(t, state)
+        return STEPS[self.case.cell](self, t, state, x)
+
+    def affine(self, state: Tensor, x: Tensor | None) -> Tensor:
+        """W h + U x + b."""
         a = self.recurrent(state)
         if x is not None:
             a = a + x @ self.parameters["input_weights"].T
         for name in ("bias", "input_bias", "recurrent_bias"):
             if name in self.parameters:
                 a = a + self.parameters[name]
-        return self.activation(a)
+        return a
 
     def recurrent(self, state: Tensor) -> Tensor:
         weights = self.case.parameters["weights"]
@@ -89,18 +89,35 @@ class Model:
         ]
         return torch.block_diag(*pieces)
 
-    def layer(self, t: int, state: Tensor) -> Tensor:
-        W = self.parameters[f"layers[{t}]"]
-        a = state @ W.T
-        if f"biases[{t}]" in self.parameters:
-            a = a + self.parameters[f"biases[{t}]"]
-        skips = self.case.parameters["residual"] and W.shape[0] == W.shape[1]
-        return self.activation(a) + state if skips else self.activation(a)
-
     def activation(self, a: Tensor) -> Tensor:
         default = "tanh" if self.case.cell == "rnn" else "identity"
         options = {name: self.case.parameters[name] for name in OPTIONS if name in self.case.parameters}
         return ACTIVATIONS[self.case.parameters.get("activation", default)](a, **options)
+
+
+def recurrent_step(model: Model, t: int, state: Tensor, x: Tensor | None) -> Tensor:
+    return model.activation(model.affine(state, x))
+
+
+def layer_step(model: Model, t: int, state: Tensor, x: Tensor | None) -> Tensor:
+    W = model.parameters[f"layers[{t}]"]
+    a = state @ W.T
+    if f"biases[{t}]" in model.parameters:
+        a = a + model.parameters[f"biases[{t}]"]
+    skips = model.case.parameters["residual"] and W.shape[0] == W.shape[1]
+    return model.activation(a) + state if skips else model.activation(a)
+
+
+def jacobian_step(model: Model, t: int, state: Tensor, x: Tensor | None) -> Tensor:
+    return state @ torch.tensor(model.case.parameters["values"][t]).T
+
+
+STEPS: Mapping[str, Callable[[Model, int, Tensor, Tensor | None], Tensor]] = {
+    "linear": recurrent_step,
+    "rnn": recurrent_step,
+    "feedforward": layer_step,
+    "jacobians": jacobian_step,
+}
 
 
 def loss_of(loss: Loss, parameters: dict[str, Tensor], h: Tensor, step: int) -> Tensor:
@@ -138,7 +155,9 @@ def autograd(case: CellCase, problem: Problem) -> tuple[np.ndarray, dict[str, np
         states.append(model.step(t, states[-1], None if inputs is None else inputs[t]))
         states[-1].retain_grad()
     steps = range(1, problem.depth + 1) if problem.every_step else [problem.depth]
-    torch.stack([loss_of(loss, model.parameters, states[t], t) for t in steps]).sum().backward()
+    torch.stack(
+        [loss_of(loss, model.parameters, states[t][:, : case.outputs], t) for t in steps]
+    ).sum().backward()
     norms = [np.linalg.norm(state.grad.numpy(), axis=1) for state in reversed(states)]  # type: ignore[union-attr]
     gradients = {name: p.grad.numpy() for name, p in model.parameters.items() if p.grad is not None}
     return np.array(norms), gradients

@@ -52,7 +52,7 @@ def test_every_cell_is_in_the_table_of_cases() -> None:
 def test_a_step_returns_the_sizes_it_promises(case: CellCase, walk: Walk) -> None:
     assert walk.cell.state_size == case.size
     assert walk.cell.output_size == case.outputs
-    assert walk.states[-1].shape == (BATCH, case.outputs)
+    assert walk.states[-1].shape == (BATCH, case.size if walk.cell.recurrent else case.outputs)
 
 
 def test_vjp_is_the_slope_of_a_step(walk: Walk) -> None:

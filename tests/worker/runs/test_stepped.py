@@ -34,7 +34,7 @@ def total_loss(problem: Problem, case: CellCase, **changed: Any) -> float:
         start = problem.initial_state.build(problem.batch, case.size, None)
     states = run_forward(cell, start, inputs, problem.depth).states
     steps = range(1, problem.depth + 1) if problem.every_step else [problem.depth]
-    return sum(loss_value(problem.loss, states[step], step) for step in steps)
+    return sum(loss_value(problem.loss, states[step][:, : case.outputs], step) for step in steps)
 
 
 def numerical_parameter_gradients(problem: Problem, case: CellCase) -> dict[str, Array]:
