@@ -246,6 +246,7 @@ def problem(network: NetworkSpec, depth: int, **changed: Any) -> Problem:
         "tolerance_decades": 3.0,
         "max_points": 256,
         "lags": None,
+        "seed": 0,
     }
     assert set(changed) <= set(defaults)
     return Problem(**{**defaults, **changed})

@@ -45,6 +45,7 @@ def problem_of(filled: Filled) -> Problem:
         tolerance_decades=request.tolerance_decades,
         max_points=request.max_points,
         lags=_lags(request, depth),
+        seed=request.seed,
     )
     return _with_diagnostics(partial, request)
 

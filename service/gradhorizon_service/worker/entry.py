@@ -14,7 +14,7 @@ from .diagnostics import DIAGNOSTICS
 from .diagnostics.nonnormality import Nonnormality, matrix_nonnormality
 from .diagnostics.spectrum import Spectrum, matrix_spectrum
 from .errors import CannotRun
-from .horizon import LEVELS, Horizon, assemble, level_nats, median_change, undefined
+from .horizon import Horizon
 from .outcome import Outcome
 from .problem import Problem, SpectrumProblem
 from .products.power_peaks import peak_norm
@@ -59,33 +59,10 @@ def diagnose(problem: Problem) -> DiagnosisResult:
 
 def _diagnose(problem: Problem) -> DiagnosisResult:
     run = runs.start(problem)
-    horizon = _horizon(run)
+    horizon = runs.horizon_of(run)
     reports = {name: row.compute(run) for name, row in DIAGNOSTICS.items() if name in problem.diagnostics}
     verdict = judge(run, horizon, exact="singular_values" in problem.diagnostics)
     return DiagnosisResult(verdict, horizon, run.outcome, reports, run.warnings, run.algorithms)
-
-
-def _horizon(run: runs.Run) -> Horizon:
-    level = run.problem.horizon_level
-    start = run.transported_log_norms(np.array([0]))[0]
-    silent = int(np.isneginf(start).sum())
-    if silent:
-        run.warnings.append(
-            f"the gradient of the loss is exactly zero at lag 0 for {silent} of {len(start)} sequences; "
-            "they are left out of the horizon"
-        )
-    if silent == len(start):
-        return undefined(level)
-    crossings = {level: run.crossing(level_nats(level))}
-    steps = crossings[level].first
-    for other in sorted({*LEVELS} - {level}):  # from the farthest in: each first passage bounds the next one
-        passed = [
-            found.first for deeper, found in crossings.items() if deeper < other and found.first is not None
-        ]
-        crossings[other] = run.crossing(level_nats(other), within=min(passed, default=None))
-    end = run.depth if steps is None else steps
-    change = median_change(run.transported_log_norms(np.array([0, end])))[1]
-    return assemble(level, run.depth, crossings, float(change))
 
 
 def analyse_spectrum(problem: SpectrumProblem) -> SpectrumResult:

@@ -112,6 +112,7 @@ class Problem:
     tolerance_decades: float
     max_points: int
     lags: Array | None
+    seed: int
 
 
 @dataclass(frozen=True, eq=False)

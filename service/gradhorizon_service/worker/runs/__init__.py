@@ -6,6 +6,7 @@ from ..cells import RnnCell
 from ..cells.linear import DiagonalLinearCell
 from ..problem import Problem
 from ..products.shallow_powers import is_shallow
+from ._horizon import horizon_of
 from ._run import Run, Shares
 from .diagonal import DiagonalRun, SteppedDiagonalRun
 from .powers import PowersRun
@@ -45,4 +46,4 @@ def _by_powers(problem: Problem) -> bool:
     return problem.network.cell == "linear" and problem.inputs is None and plain_loss and not cut
 
 
-__all__ = ["PowersRun", "Run", "Shares", "is_better_stepped", "start"]
+__all__ = ["PowersRun", "Run", "Shares", "horizon_of", "is_better_stepped", "start"]
