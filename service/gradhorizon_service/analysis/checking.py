@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from gradhorizon_service.worker.problem import Problem
 
 from .cost import Costs, Estimate, estimate, sizes_of
@@ -29,22 +31,53 @@ def check_sizes(filled: Filled, limits: Limits) -> None:
             raise LimitExceeded(path, name, allowed, found)
 
 
+_BY_NAME_WHERE_DEAR = ("remedies",)
+_DEAR_SHARE = 1.0 / 30.0
+
+
+def without_dear(problem: Problem, filled: Filled, limits: Limits) -> tuple[Problem, list[str]]:
+    """Leave out what was not asked for by name and would take most of the time; also a line for each in the report.
+
+    Decided on nominal costs and not on measured ones, so that the same request gets the same report.
+    """
+    if filled.request.diagnostics is not None:
+        return problem, []
+    found = _estimate(problem, filled, Costs())
+    dear = [
+        name
+        for name in _BY_NAME_WHERE_DEAR
+        if found.by_diagnostic.get(name, 0.0) > _DEAR_SHARE * limits.sync_seconds
+    ]
+    kept = tuple(name for name in problem.diagnostics if name not in dear)
+    lines = [
+        f"{name}: left out, at about {found.by_diagnostic[name]:.2g} seconds; ask for it by name"
+        for name in dear
+    ]
+    return replace(problem, diagnostics=kept), lines
+
+
 def check_cost(problem: Problem, filled: Filled, limits: Limits, costs: Costs) -> Estimate:
     """Estimate, and raise CostOverLimit where time or memory is over what an answer may take."""
+    return _checked(_estimate(problem, filled, costs), limits)
+
+
+def _estimate(problem: Problem, filled: Filled, costs: Costs) -> Estimate:
     driven = problem.inputs is not None or filled.shape.biased
     size = filled.shape.largest
     if is_spectral(filled.request.network):
-        return _diagonal_estimate(problem, driven, size, limits, costs)
-    found = estimate(problem, sizes_of(problem, size, driven), costs)
-    return _checked(found, limits)
+        return _diagonal_estimate(problem, driven, size, costs)
+    return estimate(problem, sizes_of(problem, size, driven), costs)
 
 
-def _diagonal_estimate(problem: Problem, driven: bool, size: int, limits: Limits, costs: Costs) -> Estimate:
+def _diagonal_estimate(problem: Problem, driven: bool, size: int, costs: Costs) -> Estimate:
     """Closed forms cost a few operations a mode and reported lag; a driven one is stepped, mode by mode."""
     steps = problem.depth + problem.burn_in if driven else 4096
     seconds = steps * (problem.batch * size * 20 * costs.per_flop + 20 * costs.per_call)
     memory = 8.0 * problem.batch * size * (steps * 4.0 if driven else 64.0)
-    return _checked(Estimate(seconds, {"run": seconds}, memory), limits)
+    parts = {"run": seconds}
+    if "remedies" in problem.diagnostics:
+        parts["remedies"] = 40.0 * seconds
+    return Estimate(sum(parts.values()), parts, memory)
 
 
 def _checked(found: Estimate, limits: Limits) -> Estimate:

@@ -153,6 +153,11 @@ def _series(sizes: Sizes, costs: Costs) -> float:
     return sizes.steps * costs.per_call if sizes.stepped else (50 if sizes.shallow else 3000) * costs.per_call
 
 
+def _remedies(sizes: Sizes, costs: Costs) -> float:
+    """Some sixty runs without a product of Jacobians: searches of ten, and gated networks of four times the work."""
+    return 90.0 * _run(sizes, costs, 1)
+
+
 _COSTS: Mapping[str, Callable[[Sizes, Costs], float]] = {
     "spectrum": _matrix,
     "modes": _matrix,
@@ -163,6 +168,7 @@ _COSTS: Mapping[str, Callable[[Sizes, Costs], float]] = {
     "singular_values": _singular_values,
     "lyapunov": _lyapunov,
     "clipping": _parameter_gradient,
+    "remedies": _remedies,
 }
 
 

@@ -15,7 +15,7 @@ from gradhorizon_service.worker.errors import CannotRun
 from gradhorizon_service.worker.problem import Problem, SpectrumProblem
 
 from .canonical import arrays_sha256, request_id
-from .checking import check_cost, check_sizes, depth_within
+from .checking import check_cost, check_sizes, depth_within, without_dear
 from .cost import Costs
 from .errors import CannotCompute, InvalidShape, LimitExceeded, RequestRefused
 from .filling import fill
@@ -128,11 +128,16 @@ def prepare_diagnosis(request: DiagnosisRequest, limits: Limits, costs: Costs) -
     """Fill, check and estimate a diagnosis. Raises RequestRefused."""
     filled = fill(request)
     check_sizes(filled, limits)
-    problem = problem_of(filled)
+    problem, left_out = without_dear(problem_of(filled), filled, limits)
     cost = check_cost(problem, filled, limits, costs)
     named = filled.request.model_copy(update={"diagnostics": list(problem.diagnostics)})
     return DiagnosisTask(
-        request_id(named), cost.seconds, problem, request.seed, arrays_sha256(named), filled.assumptions
+        request_id(named),
+        cost.seconds,
+        problem,
+        request.seed,
+        arrays_sha256(named),
+        [*filled.assumptions, *left_out],
     )
 
 

@@ -62,7 +62,8 @@ def _diagnose(problem: Problem) -> DiagnosisResult:
     horizon = runs.horizon_of(run)
     reports = {name: row.compute(run) for name, row in DIAGNOSTICS.items() if name in problem.diagnostics}
     verdict = judge(run, horizon, exact="singular_values" in problem.diagnostics)
-    return DiagnosisResult(verdict, horizon, run.outcome, reports, run.warnings, run.algorithms)
+    warnings = list(dict.fromkeys(run.warnings))  # two diagnostics may have met the same thing
+    return DiagnosisResult(verdict, horizon, run.outcome, reports, warnings, run.algorithms)
 
 
 def analyse_spectrum(problem: SpectrumProblem) -> SpectrumResult:

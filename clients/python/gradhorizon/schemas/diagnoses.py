@@ -15,6 +15,7 @@ from .diagnostics import (
     ModesReport,
     NonnormalityReport,
     ParameterGradientReport,
+    RemediesReport,
     SingularValuesReport,
     SpectrumReport,
     StateNormsReport,
@@ -35,6 +36,7 @@ DiagnosticName = Literal[
     "singular_values",
     "lyapunov",
     "clipping",
+    "remedies",
 ]
 Dtype = Literal["float16", "bfloat16", "float32", "float64"]
 
@@ -139,6 +141,7 @@ class Diagnosis(ReportModel):
     singular_values: SingularValuesReport | None = None
     lyapunov: LyapunovReport | None = None
     clipping: ClippingReport | None = None
+    remedies: RemediesReport | None = None
     assumptions: list[str]
     warnings: list[str]
     provenance: Provenance

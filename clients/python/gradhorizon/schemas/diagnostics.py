@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, Literal
 
 from pydantic import model_validator
@@ -19,6 +18,7 @@ from .values import (
     Number,
     Series,
     UndefinedLog10Number,
+    undefined_as_nan,
 )
 
 
@@ -176,6 +176,55 @@ class LyapunovReport(ReportModel):
     mean_log_abs_det_reason: str | None
 
 
+class CounterfactualReport(ReportModel):
+    """One remedy that was run on the same inputs and depth; `change` holds the numbers to set.
+
+    `log10_growth` is the change of the median gradient over the whole depth; `update_factor` the norm of the
+    parameters' gradient after over that before.
+    """
+
+    name: str
+    rank: int
+    change: dict[str, float | int | str]
+    horizon_before: int | None
+    horizon_after: int | None
+    censored_before: bool
+    censored_after: bool
+    log10_growth_before: Log10Number
+    log10_growth_after: UndefinedLog10Number
+    log10_growth_after_reason: str | None
+    decades_per_step_before: NullableNumber
+    decades_per_step_before_reason: str | None
+    decades_per_step_after: NullableNumber
+    decades_per_step_after_reason: str | None
+    update_factor: NullableNumber
+    update_factor_reason: str | None
+    runs: int
+    says: str
+    cost: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _undefined_is_nan(cls, data: Any) -> Any:
+        """On the wire null means zero or undefined; the reason tells them apart."""
+        return undefined_as_nan(data, "log10_growth_after")
+
+
+class RemedyNotRun(ReportModel):
+    """A remedy that was not run, and why."""
+
+    name: str
+    reason: str
+
+
+class RemediesReport(ReportModel):
+    """Which change moves the horizon, because it was run: the one that reaches farthest first."""
+
+    counterfactuals: list[CounterfactualReport]
+    not_run: list[RemedyNotRun]
+    says: str
+
+
 class ClippingReport(ReportModel):
     """What clipping does to this gradient, in the precision the user trains in."""
 
@@ -204,10 +253,4 @@ class ClippingReport(ReportModel):
     @classmethod
     def _undefined_is_nan(cls, data: Any) -> Any:
         """On the wire null means zero or undefined; the reason tells them apart."""
-        if (
-            isinstance(data, dict)
-            and data.get("log10_norm_after") is None
-            and data.get("log10_norm_after_reason")
-        ):
-            return {**data, "log10_norm_after": math.nan}
-        return data
+        return undefined_as_nan(data, "log10_norm_after")

@@ -154,3 +154,10 @@ UndefinedLog10Number = Annotated[
     WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "null"}]}),
 ]
 """Decades that may also be undefined (NaN in Python): null on the wire then comes with a reason beside it."""
+
+
+def undefined_as_nan(data: Any, name: str) -> Any:
+    """A report as it was sent, with NaN for a log10 that is null for a reason rather than for zero."""
+    if isinstance(data, dict) and data.get(name) is None and data.get(f"{name}_reason"):
+        return {**data, name: math.nan}
+    return data

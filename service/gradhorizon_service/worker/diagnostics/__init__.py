@@ -11,6 +11,7 @@ from .lyapunov import lyapunov
 from .modes import modes, not_linear
 from .nonnormality import nonnormality
 from .parameter_gradient import parameter_gradient
+from .remedies import remedies, without_network
 from .singular_values import singular_values
 from .spectrum import spectrum
 from .state_norms import state_norms
@@ -25,6 +26,7 @@ DIAGNOSTICS: Mapping[str, Diagnostic] = {
     "singular_values": Diagnostic(singular_values),
     "lyapunov": Diagnostic(lyapunov, without_shared_steps),
     "clipping": Diagnostic(clipping, without_policy),
+    "remedies": Diagnostic(remedies, without_network),
 }
 """Name in a request -> its row."""
 

@@ -94,8 +94,8 @@ class Run(Protocol):
         """ln ||dL/ds_{T-k}|| of the loss as asked for (every step, truncated), (len(lags), B)."""
         ...
 
-    def transported_log_norms(self, lags: Array) -> Array:
-        """The same for the last step's loss alone, reaching all the way back."""
+    def transported_log_norms(self, lags: Array, clipped: bool = False) -> Array:
+        """The same for the last step's loss alone, reaching all the way back; `clipped` as in `crossing`."""
         ...
 
     def crossing(self, nats: float, within: int | None = None, clipped: bool = False) -> Crossing:

@@ -106,7 +106,7 @@ class DiagonalRun(DiagonalTransport):
     def gradient_log_norms(self, lags: Array, part: slice | None = None) -> Array:
         return self.transported_log_norms(lags)
 
-    def transported_log_norms(self, lags: Array) -> Array:
+    def transported_log_norms(self, lags: Array, clipped: bool = False) -> Array:
         return self._log_norms(self.cotangent, lags)
 
     def crossing(self, nats: float, within: int | None = None, clipped: bool = False) -> Crossing:

@@ -117,7 +117,7 @@ class PowersRun:
         """The median change of the gradient at every lag, likewise."""
         return None if self._shallow_log_norms is None else median_change(self._shallow_log_norms)
 
-    def transported_log_norms(self, lags: Array) -> Array:
+    def transported_log_norms(self, lags: Array, clipped: bool = False) -> Array:
         if self._shallow_log_norms is not None:
             return np.asarray(self._shallow_log_norms[lags])
         return log_norms_at(self.matrix.T, self.cotangent, lags)

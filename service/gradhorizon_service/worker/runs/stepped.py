@@ -174,16 +174,21 @@ class SteppedRun:
         norms = self.gradients.log_norms if part is None else self.gradients.part_log_norms(part)
         return np.asarray(norms[lags])
 
-    def transported_log_norms(self, lags: Array) -> Array:
-        return np.asarray(self.transported.log_norms[lags])
+    def transported_log_norms(self, lags: Array, clipped: bool = False) -> Array:
+        return np.asarray(self._transport(clipped).log_norms[lags])
 
     def crossing(self, nats: float, within: int | None = None, clipped: bool = False) -> Crossing:
+        return crossing_of(median_change(self._transport(clipped).log_norms), nats)
+
+    def _transport(self, clipped: bool) -> Backpropagated:
+        return self._clipped_transport if clipped else self.transported
+
+    @cached_property
+    def _clipped_transport(self) -> Backpropagated:
         clipping = self.problem.clipping
-        if clipped and clipping is not None and clipping.kind == "per_step":
-            log_norms = self._backpropagate(last_only=True, clip=clipping.threshold).log_norms
-        else:
-            log_norms = self.transported.log_norms
-        return crossing_of(median_change(log_norms), nats)
+        if clipping is None or clipping.kind != "per_step":
+            return self.transported
+        return self._backpropagate(last_only=True, clip=clipping.threshold)
 
     # -- parameters --------------------------------------------------------------------------------------------
 
