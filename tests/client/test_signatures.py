@@ -7,8 +7,8 @@ import inspect
 import pytest
 
 import gradhorizon
-from gradhorizon import Client
-from gradhorizon.schemas import DiagnosisRequest, SpectrumRequest
+from gradhorizon import AsyncClient, Client
+from gradhorizon.schemas import ComparisonRequest, DiagnosisRequest, SpectrumRequest
 
 
 def keywords(method: object) -> set[str]:
@@ -18,6 +18,10 @@ def keywords(method: object) -> set[str]:
 
 def test_diagnose_takes_every_field_of_the_request_and_no_other() -> None:
     assert keywords(Client.diagnose) == set(DiagnosisRequest.model_fields)
+
+
+def test_compare_takes_every_field_of_the_request_and_no_other() -> None:
+    assert keywords(Client.compare) == keywords(AsyncClient.compare) == set(ComparisonRequest.model_fields)
 
 
 def test_spectrum_takes_every_field_of_the_request_and_no_other() -> None:

@@ -37,15 +37,17 @@ if TYPE_CHECKING:
         ServiceMissing,
         TimedOut,
     )
-    from ._reports import Diagnosis, Spectrum
+    from ._reports import Comparison, Diagnosis, Spectrum
     from ._version import __version__
-    from .schemas import Catalog, DiagnosisRequest, SpectrumRequest
+    from .schemas import Catalog, ComparisonRequest, DiagnosisRequest, SpectrumRequest
 
 __all__ = [
     "AsyncClient",
     "CannotRun",
     "Catalog",
     "Client",
+    "Comparison",
+    "ComparisonRequest",
     "ComputationTimedOut",
     "ConnectionFailed",
     "CostOverLimit",
@@ -73,8 +75,8 @@ _HOMES = {
     "Client": "._client",
     "AsyncClient": "._async_client",
     "__version__": "._version",
-    **dict.fromkeys(("Diagnosis", "Spectrum"), "._reports"),
-    **dict.fromkeys(("Catalog", "DiagnosisRequest", "SpectrumRequest"), ".schemas"),
+    **dict.fromkeys(("Comparison", "Diagnosis", "Spectrum"), "._reports"),
+    **dict.fromkeys(("Catalog", "ComparisonRequest", "DiagnosisRequest", "SpectrumRequest"), ".schemas"),
 }
 """Where a public name lives; every other one is an exception."""
 

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-    from ._reports import Diagnosis, Spectrum
+    from ._reports import Comparison, Diagnosis, Spectrum
     from .schemas import (
         Catalog,
         Clipping,
+        ComparisonRequest,
         DiagnosisRequest,
         DiagnosticName,
         InitialState,
@@ -112,6 +113,56 @@ class AsyncClient(BaseClient):
                 initial_state=initial_state,
                 loss=loss,
                 clipping=clipping,
+                dtype=dtype,
+                diagnostics=diagnostics,
+                leading=leading,
+                include=include,
+                horizon_level=horizon_level,
+                tolerance_decades=tolerance_decades,
+                max_points=max_points,
+                lags=lags,
+                seed=seed,
+            )
+        )
+
+    async def compare(
+        self,
+        request: ComparisonRequest | Json | None = None,
+        /,
+        *,
+        networks: Mapping[str, Network | Json] | Sequence[Network | Json] | None = None,
+        network: Network | Json | None = None,
+        policies: Mapping[str, Clipping | Json] | Sequence[Clipping | Json] | None = None,
+        depth: int | None = None,
+        burn_in: int | None = None,
+        inputs: Inputs | Json | None = None,
+        initial_state: InitialState | Json | None = None,
+        loss: Loss | Json | None = None,
+        dtype: Dtype | None = None,
+        diagnostics: Sequence[DiagnosticName] | None = None,
+        leading: int | None = None,
+        include: Sequence[str] | None = None,
+        horizon_level: float | None = None,
+        tolerance_decades: float | None = None,
+        max_points: int | None = None,
+        lags: Sequence[int] | None = None,
+        seed: int | None = None,
+    ) -> Comparison:
+        """Ask which of several networks, or clipping policies, carries the gradient farthest on the same inputs.
+
+        await gh.compare(networks={"plain": {"cell": "rnn", "weights": W}, "orthogonal": {...}}, depth=200)
+        """
+        return await self._send(
+            self._comparison(
+                request,
+                networks=networks,
+                network=network,
+                policies=policies,
+                depth=depth,
+                burn_in=burn_in,
+                inputs=inputs,
+                initial_state=initial_state,
+                loss=loss,
                 dtype=dtype,
                 diagnostics=diagnostics,
                 leading=leading,

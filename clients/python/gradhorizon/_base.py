@@ -25,10 +25,11 @@ from ._exceptions import (
     TimedOut,
     class_of,
 )
-from ._reports import Diagnosis, Spectrum
+from ._reports import Comparison, Diagnosis, Spectrum
 from ._transport import Body, build_body
 from ._version import __version__
 from .schemas.catalog import Catalog
+from .schemas.comparisons import ComparisonRequest
 from .schemas.diagnoses import DiagnosisRequest
 from .schemas.errors import FieldError
 from .schemas.spectra import SpectrumRequest
@@ -77,6 +78,9 @@ class BaseClient:
 
     def _diagnosis(self, request: DiagnosisRequest | Json | None, **fields: Any) -> Call[Diagnosis]:
         return Call("POST", "/v1/diagnoses", Diagnosis, build_body(_merged(request, fields)))
+
+    def _comparison(self, request: ComparisonRequest | Json | None, **fields: Any) -> Call[Comparison]:
+        return Call("POST", "/v1/comparisons", Comparison, build_body(_merged(request, fields)))
 
     def _spectrum(self, source: Any, **fields: Any) -> Call[Spectrum]:
         whole = isinstance(source, SpectrumRequest) or (
@@ -235,7 +239,7 @@ def _merged(request: BaseModel | Json | None, fields: dict[str, Any]) -> dict[st
         return {**{name: getattr(request, name) for name in request.model_fields_set}, **given}
     if isinstance(request, Mapping):
         return {**request, **given}
-    raise TypeError(f"a request is a DiagnosisRequest or a mapping, not a {type(request).__name__}")
+    raise TypeError(f"a request is a request model or a mapping, not a {type(request).__name__}")
 
 
 def _problem(response: httpx.Response) -> dict[str, Any] | None:

@@ -7,6 +7,7 @@ what is reported are the same; only large arrays are handed over instead of bein
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +18,7 @@ from ._base import BaseClient, adapter
 from ._client import Client
 from ._exceptions import CostOverLimit, RequestRefused, class_of
 from ._extras import service_extra
-from .schemas import DiagnosisRequest, FieldError, SpectrumRequest
+from .schemas import FieldError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,8 +50,7 @@ class Engine:
         self._blas = ThreadpoolController()
         self._turn = Lock()
         self._answers: dict[str, Callable[[Body | None], object]] = {
-            "/v1/diagnoses": lambda body: self._computed(tasks.prepare_diagnosis, DiagnosisRequest, body),
-            "/v1/spectra": lambda body: self._computed(tasks.prepare_spectrum, SpectrumRequest, body),
+            **{path: partial(self._computed, operation) for path, operation in tasks.OPERATIONS.items()},
             "/v1/catalog": lambda _: catalog.build_catalog(self._limits),
             "/healthz": lambda _: {"status": "ok"},
             "/readyz": lambda _: {"status": "ready"},
@@ -67,10 +67,10 @@ class Engine:
         fields = dict(report) if isinstance(report, BaseModel) else report
         return adapter(call.report).validate_python(fields)
 
-    def _computed(self, prepare: Callable[..., Any], model: type[BaseModel], body: Body | None) -> object:
+    def _computed(self, operation: Any, body: Body | None) -> object:
         from gradhorizon_service.analysis.tasks import run_inline
 
-        task = prepare(_read(model, body), self._limits, self._costs)
+        task = operation.prepare(_read(operation.request, body), self._limits, self._costs)
         with self._turn, self._blas.limit(limits=1, user_api="blas"):
             return run_inline(task)
 

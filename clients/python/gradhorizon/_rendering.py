@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ._summaries import Section, Summary, summarize_diagnosis, summarize_spectrum
-from .schemas import Diagnosis, Spectrum
+from ._summaries import Section, Summary, summarize_comparison, summarize_diagnosis, summarize_spectrum
+from .schemas import Comparison, Diagnosis, Spectrum
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -22,12 +23,18 @@ COLOURS = {
 
 
 def summarize(report: object) -> Summary:
-    """Return the summary of a Diagnosis or a Spectrum."""
-    if isinstance(report, Diagnosis):
-        return summarize_diagnosis(report)
-    if isinstance(report, Spectrum):
-        return summarize_spectrum(report)
+    """Return the summary of a report."""
+    for kind, summary in _SUMMARIES.items():
+        if isinstance(report, kind):
+            return summary(report)
     raise TypeError(f"a {type(report).__name__} is not a report")
+
+
+_SUMMARIES: Mapping[type, Callable[[Any], Summary]] = {
+    Diagnosis: summarize_diagnosis,
+    Comparison: summarize_comparison,
+    Spectrum: summarize_spectrum,
+}
 
 
 def to_rich(report: object) -> RenderableType:

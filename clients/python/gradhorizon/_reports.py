@@ -39,6 +39,22 @@ class Diagnosis(_Displayed, schemas.Diagnosis):
         return f"<Diagnosis: {self.verdict.status}, horizon {self.horizon.steps}>"
 
 
+class Comparison(_Displayed, schemas.Comparison):
+    """The answer to a comparison: its rows, ranked, and the diagnosis behind each."""
+
+    def to_json(self) -> str:
+        """Return the report as the service wrote it: strict JSON, without the diagnostics that were not asked for."""
+        absent = {
+            name: {field for field in get_args(schemas.DiagnosticName) if getattr(found, field) is None}
+            for name, found in self.diagnoses.items()
+        }
+        return self.model_dump_json(indent=2, exclude={"diagnoses": absent})
+
+    def __repr__(self) -> str:
+        """Return one line: a report holds thousands of numbers."""
+        return f"<Comparison: {len(self.rows)} rows, {self.says}>"
+
+
 class Spectrum(_Displayed, schemas.Spectrum):
     """The answer about one matrix; its fields hold NumPy arrays."""
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from .schemas import Diagnosis, Spectrum
+    from .schemas import Comparison, Diagnosis, Spectrum
+    from .schemas.diagnoses import Provenance
     from .schemas.diagnostics import NonnormalityReport, SpectrumReport
     from .schemas.values import Array
 
@@ -49,20 +50,48 @@ def summarize_diagnosis(report: Diagnosis) -> Summary:
         _singular_values(report),
         _parameters(report),
         _clipping(report),
+        _remedies(report),
         _states(report),
         _lyapunov(report),
         _modes(report),
         _matrix(report.spectrum, report.nonnormality),
     ]
-    provenance = report.provenance
     return Summary(
         status=report.verdict.status,
         headline=report.verdict.summary,
         sections=tuple(section for section in sections if section is not None),
         assumptions=tuple(report.assumptions),
         warnings=tuple(report.warnings),
-        origin=f"gradhorizon {provenance.engine_version}, seed {provenance.seed}, {provenance.seconds:.3g} s",
+        origin=_origin(report.provenance),
     )
+
+
+def summarize_comparison(report: Comparison) -> Summary:
+    """Return the table of a comparison."""
+    rows = tuple(
+        (
+            str(row.rank),
+            row.name,
+            row.status,
+            _steps(row.horizon_after_clipping),
+            _number(row.decades_per_step),
+            _decades(row.log10_largest_singular_value),
+        )
+        for row in report.rows
+    )
+    columns = ("rank", "name", "verdict", "horizon", "decades per step", "largest singular value, log10")
+    return Summary(
+        status=f"{len(report.rows)} rows",
+        headline=report.says,
+        sections=(Section("Ranked by horizon", columns, rows),),
+        assumptions=tuple(report.assumptions),
+        warnings=tuple(report.warnings),
+        origin=_origin(report.provenance),
+    )
+
+
+def _origin(provenance: Provenance) -> str:
+    return f"gradhorizon {provenance.engine_version}, seed {provenance.seed}, {provenance.seconds:.3g} s"
 
 
 def summarize_spectrum(report: Spectrum) -> Summary:
@@ -76,14 +105,13 @@ def summarize_spectrum(report: Spectrum) -> Summary:
         _matrix(report.spectrum, report.nonnormality),
         Section("Largest eigenvalues", ("", "eigenvalue", "modulus"), head),
     ]
-    provenance = report.provenance
     return Summary(
         status=f"{rows} x {columns}",
         headline=f"{len(moduli)} eigenvalues, moduli {_number(moduli.min())} to {_number(moduli.max())}",
         sections=tuple(section for section in sections if section is not None),
         assumptions=tuple(report.assumptions),
         warnings=tuple(report.warnings),
-        origin=f"gradhorizon {provenance.engine_version}, seed {provenance.seed}, {provenance.seconds:.3g} s",
+        origin=_origin(report.provenance),
     )
 
 
@@ -181,6 +209,29 @@ def _clipping(report: Diagnosis) -> Section | None:
     )
     reasons = (clipping.log10_norm_after_reason, clipping.factor_reason)
     return Section("Clipping", ("", ""), rows, (clipping.says, *(reason for reason in reasons if reason)))
+
+
+def _remedies(report: Diagnosis) -> Section | None:
+    remedies = report.remedies
+    if remedies is None:
+        return None
+    rows = tuple(
+        (
+            str(found.rank),
+            found.name,
+            ", ".join(f"{name} {_shown(value)}" for name, value in found.change.items()),
+            f"{_steps(found.horizon_before)} -> {_steps(found.horizon_after)}",
+            f"{_decades(found.log10_growth_before)} -> {_decades(found.log10_growth_after)}",
+        )
+        for found in remedies.counterfactuals
+    )
+    notes = (remedies.says, *(f"{row.name} was not run: {row.reason}" for row in remedies.not_run))
+    columns = ("rank", "remedy", "change", "horizon", "growth over the depth, log10")
+    return Section("Remedies, each run on the same inputs", columns, rows, notes)
+
+
+def _shown(value: float | str) -> str:
+    return value if isinstance(value, str) else f"{value:.4g}"
 
 
 def _states(report: Diagnosis) -> Section | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from typing import Any
 
@@ -11,9 +11,13 @@ import orjson
 from pydantic import BaseModel
 
 
-def request_id(request: BaseModel) -> str:
-    """SHA-256 of the filled request, arrays replaced by dtype, shape and content hash."""
-    text = orjson.dumps(_canonical(request), option=orjson.OPT_SORT_KEYS)
+def request_id(request: BaseModel, parts: Mapping[str, str] | None = None) -> str:
+    """SHA-256 of the filled request, arrays replaced by dtype, shape and content hash.
+
+    `parts` are ids of requests that this one is made of, by name.
+    """
+    content = _canonical(request)
+    text = orjson.dumps({**content, **({"parts": parts} if parts else {})}, option=orjson.OPT_SORT_KEYS)
     return "sha256:" + sha256(text).hexdigest()
 
 
@@ -32,6 +36,8 @@ def _canonical(value: Any) -> Any:
         return {name: _canonical(getattr(value, name)) for name in type(value).model_fields}
     if isinstance(value, (list, tuple)):
         return [_canonical(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _canonical(item) for key, item in value.items()}
     return value
 
 
@@ -44,6 +50,8 @@ def _arrays(value: Any) -> Iterator[np.ndarray[Any, Any]]:
     elif isinstance(value, (list, tuple)):
         for item in value:
             yield from _arrays(item)
+    elif isinstance(value, dict):
+        yield from _arrays(list(value.values()))
 
 
 def _content(array: np.ndarray[Any, Any]) -> str:

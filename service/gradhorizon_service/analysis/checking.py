@@ -89,12 +89,17 @@ def _checked(found: Estimate, limits: Limits) -> Estimate:
             "memory_bytes",
             "states of every step are kept: shorten the depth, or use a smaller batch",
         )
-    if found.seconds > limits.sync_seconds:
-        advice = "shorten the depth, use a smaller batch, or ask for fewer diagnostics"
-        if found.dearest != "run":
-            advice += f" ({found.dearest} costs most: about {found.by_diagnostic[found.dearest]:.3g} seconds)"
-        raise CostOverLimit(found.seconds, limits.sync_seconds, "seconds", "sync_seconds", advice)
+    advice = "shorten the depth, use a smaller batch, or ask for fewer diagnostics"
+    if found.dearest != "run":
+        advice += f" ({found.dearest} costs most: about {found.by_diagnostic[found.dearest]:.3g} seconds)"
+    within_cost(found.seconds, limits, advice)
     return found
+
+
+def within_cost(seconds: float, limits: Limits, advice: str = "ask for fewer rows, or less in each") -> None:
+    """Raise CostOverLimit for more computing time than an answer may take."""
+    if seconds > limits.sync_seconds:
+        raise CostOverLimit(seconds, limits.sync_seconds, "seconds", "sync_seconds", advice)
 
 
 def depth_within(request_depth: int, limits: Limits) -> None:

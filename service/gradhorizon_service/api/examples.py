@@ -42,6 +42,38 @@ TENSOR_DIAGNOSIS: dict[str, Any] = {
     "network": {"cell": "rnn", "weights": {"tensor": "checkpoint", "name": "weight_hh_l0"}},
     "depth": 100,
 }
+_DRIVE: dict[str, Any] = {"source": "ensemble", "family": "gaussian", "shape": [16, 2], "seed": 2}
+COMPARISON: dict[str, Any] = {
+    "networks": {
+        "gaussian": {
+            "cell": "rnn",
+            "weights": {"source": "ensemble", "family": "gaussian", "size": 16, "seed": 1},
+            "input_weights": _DRIVE,
+        },
+        "orthogonal": {
+            "cell": "rnn",
+            "weights": {"source": "ensemble", "family": "orthogonal", "size": 16, "seed": 1},
+            "input_weights": _DRIVE,
+        },
+    },
+    "depth": 100,
+}
+POLICIES: dict[str, Any] = {
+    "network": COMPARISON["networks"]["gaussian"],
+    "depth": 50,
+    "policies": {
+        "norm": {"kind": "norm", "threshold": 0.01},
+        "value": {"kind": "value", "threshold": 0.001},
+        "per step": {"kind": "per_step", "threshold": 0.1},
+    },
+}
+TENSOR_COMPARISON: dict[str, Any] = {
+    "networks": [
+        {"cell": "rnn", "weights": {"tensor": "before"}},
+        {"cell": "rnn", "weights": {"tensor": "after"}},
+    ],
+    "depth": 100,
+}
 SPECTRUM: dict[str, Any] = {
     "source": {
         "source": "spectrum",
@@ -59,5 +91,9 @@ Named = dict[str, dict[str, Any]]
 DIAGNOSES: Named = {
     "everything": {"summary": "A driven tanh network, everything said", "value": DIAGNOSIS},
     "only what is required": {"summary": "A linear recurrence drawn at random", "value": SMALL_DIAGNOSIS},
+}
+COMPARISONS: Named = {
+    "networks": {"summary": "Two initialisations on the same inputs", "value": COMPARISON},
+    "policies": {"summary": "Three ways of clipping one gradient", "value": POLICIES},
 }
 SPECTRA: Named = {"nonnormal": {"summary": "Eigenvalues on a circle, far from normal", "value": SPECTRUM}}

@@ -9,13 +9,14 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 
-from gradhorizon.schemas import DiagnosisRequest, ErrorCode, Problem, SpectrumRequest
+from gradhorizon.schemas import ErrorCode, Problem
 from gradhorizon.schemas._base import RequestModel
+from gradhorizon_service.analysis.tasks import OPERATIONS
 
 from .bodies import REQUEST_PART
 from .errors import PROBLEM_JSON, TABLE
 
-REQUEST_MODELS: tuple[type[RequestModel], ...] = (DiagnosisRequest, SpectrumRequest)
+REQUEST_MODELS: tuple[type[RequestModel], ...] = tuple(row.request for row in OPERATIONS.values())
 _REFERENCE = "#/components/schemas/{model}"
 
 COMPUTING: tuple[ErrorCode, ...] = (

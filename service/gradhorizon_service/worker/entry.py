@@ -16,7 +16,7 @@ from .diagnostics.spectrum import Spectrum, matrix_spectrum
 from .errors import CannotRun
 from .horizon import Horizon
 from .outcome import Outcome
-from .problem import Problem, SpectrumProblem
+from .problem import ComparisonProblem, Problem, SpectrumProblem
 from .products.power_peaks import peak_norm
 from .verdict import Verdict, judge
 
@@ -66,6 +66,20 @@ def _diagnose(problem: Problem) -> DiagnosisResult:
     return DiagnosisResult(verdict, horizon, run.outcome, reports, warnings, run.algorithms)
 
 
+def compare(comparison: ComparisonProblem) -> dict[str, DiagnosisResult]:
+    """Run every row. Raises CannotRun with the path of the network it belongs to."""
+    return {name: _row(field, problem) for name, (field, problem) in comparison.rows.items()}
+
+
+def _row(field: str, problem: Problem) -> DiagnosisResult:
+    try:
+        return diagnose(problem)
+    except CannotRun as error:
+        if error.field.partition(".")[0] != "network":
+            raise
+        raise CannotRun(field + error.field.removeprefix("network"), error.message, error.code) from None
+
+
 def analyse_spectrum(problem: SpectrumProblem) -> SpectrumResult:
     """Build one matrix and analyse it. Raises CannotRun where it is not square or cannot be built."""
     try:
@@ -83,7 +97,11 @@ def analyse_spectrum(problem: SpectrumProblem) -> SpectrumResult:
     )
 
 
-FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {"diagnose": diagnose, "spectrum": analyse_spectrum}
+FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {
+    "diagnose": diagnose,
+    "compare": compare,
+    "spectrum": analyse_spectrum,
+}
 """Name of a computation -> the function a worker process runs for it."""
 
-__all__ = ["FUNCTIONS", "DiagnosisResult", "SpectrumResult", "analyse_spectrum", "diagnose"]
+__all__ = ["FUNCTIONS", "DiagnosisResult", "SpectrumResult", "analyse_spectrum", "compare", "diagnose"]

@@ -116,6 +116,13 @@ class Problem:
 
 
 @dataclass(frozen=True, eq=False)
+class ComparisonProblem:
+    """Diagnoses to run one after the other, by the name of their row; with each, where its network stands."""
+
+    rows: Mapping[str, tuple[str, Problem]]
+
+
+@dataclass(frozen=True, eq=False)
 class SpectrumProblem:
     """One square matrix to analyse."""
 

@@ -2,6 +2,7 @@
 
 from .catalog import Catalog, Limit, Offer
 from .clipping import Clipping
+from .comparisons import Comparison, ComparisonRequest
 from .diagnoses import Diagnosis, DiagnosisRequest, DiagnosticName, Horizon, Outcome, Verdict
 from .errors import ErrorCode, FieldError, Problem
 from .inputs import InitialState, Inputs
@@ -13,6 +14,8 @@ from .spectra import Spectrum, SpectrumRequest
 __all__ = [
     "Catalog",
     "Clipping",
+    "Comparison",
+    "ComparisonRequest",
     "Diagnosis",
     "DiagnosisRequest",
     "DiagnosticName",

@@ -41,16 +41,14 @@ DiagnosticName = Literal[
 Dtype = Literal["float16", "bfloat16", "float32", "float64"]
 
 
-class DiagnosisRequest(RequestModel):
-    """One network and what to run on it: how far back does the gradient reach."""
+class RunRequest(RequestModel):
+    """What to run a network on, and what to report of it."""
 
-    network: Network
     depth: Annotated[int, Field(ge=1)] | None = None
     burn_in: Annotated[int, Field(ge=0)] = 0
     inputs: Inputs | None = None
     initial_state: InitialState | None = None
     loss: Loss | None = None
-    clipping: Clipping | None = None
     dtype: Dtype = "float32"
     diagnostics: Annotated[list[DiagnosticName], Field(min_length=1)] | None = None
     leading: Annotated[int, Field(ge=1)] | None = None
@@ -60,6 +58,13 @@ class DiagnosisRequest(RequestModel):
     max_points: Annotated[int, Field(ge=2)] = 256
     lags: Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] | None = None
     seed: Seed = 0
+
+
+class DiagnosisRequest(RunRequest):
+    """One network and what to run on it: how far back does the gradient reach."""
+
+    network: Network
+    clipping: Clipping | None = None
 
 
 class Evidence(ReportModel):

@@ -2,8 +2,14 @@
 
 from fastapi import APIRouter
 
-from . import catalog, diagnoses, health, spectra
+from . import catalog, comparisons, diagnoses, health, spectra
 
-ROUTERS: tuple[APIRouter, ...] = (diagnoses.router, spectra.router, catalog.router, health.router)
+ROUTERS: tuple[APIRouter, ...] = (
+    diagnoses.router,
+    comparisons.router,
+    spectra.router,
+    catalog.router,
+    health.router,
+)
 
 __all__ = ["ROUTERS"]

@@ -1,0 +1,52 @@
+"""Requests as tasks, one file a noun: what to compute, and how its result reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gradhorizon.schemas import (
+    Comparison,
+    ComparisonRequest,
+    Diagnosis,
+    DiagnosisRequest,
+    Spectrum,
+    SpectrumRequest,
+)
+from gradhorizon.schemas._base import ReportModel, RequestModel
+
+from ._task import ENGINE_VERSION, Task, provenance, run_inline, translate
+from .comparisons import prepare_comparison
+from .diagnoses import prepare_diagnosis
+from .spectra import prepare_spectrum
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What can be computed at an address: the request it reads, the report it gives, and what lies between."""
+
+    request: type[RequestModel]
+    report: type[ReportModel]
+    prepare: Callable[..., Any]
+
+
+OPERATIONS: Mapping[str, Operation] = {
+    "/v1/diagnoses": Operation(DiagnosisRequest, Diagnosis, prepare_diagnosis),
+    "/v1/comparisons": Operation(ComparisonRequest, Comparison, prepare_comparison),
+    "/v1/spectra": Operation(SpectrumRequest, Spectrum, prepare_spectrum),
+}
+"""Address -> operation."""
+
+__all__ = [
+    "ENGINE_VERSION",
+    "OPERATIONS",
+    "Operation",
+    "Task",
+    "prepare_comparison",
+    "prepare_diagnosis",
+    "prepare_spectrum",
+    "provenance",
+    "run_inline",
+    "translate",
+]
