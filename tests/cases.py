@@ -66,7 +66,8 @@ class CellCase:
     """A network: its cell's name, its parameters as plain arrays by their names in a request, and its sizes.
 
     `layers` and `biases` of a feed-forward network are lists of arrays. `width` is the number of inputs a step, None
-    for an undriven network; `size` counts the entries of s_0, `outputs` those of h_T.
+    for an undriven network; `size` counts the entries of s_0, `outputs` those of h_T. `is_trained` says that its
+    arrays are parameters with gradients.
     """
 
     cell: str
@@ -75,6 +76,7 @@ class CellCase:
     width: int | None = None
     size: int = SIZE
     outputs: int = SIZE
+    is_trained: bool = True
 
     def network(self, **changed: Any) -> NetworkSpec:
         """The network, with some parameters replaced."""
@@ -111,6 +113,33 @@ def _rnn(activation: ActivationCase, **more: Any) -> CellCase:
     return CellCase("rnn", {**parameters, **more}, width=WIDTH)
 
 
+def _leaky(activation: str, **more: Any) -> CellCase:
+    parameters = {"weights": _matrix(1), "leak_rate": 0.3, "activation": activation, **_DRIVE}
+    return CellCase("leaky", {**parameters, **more}, width=WIDTH)
+
+
+def _residual(activation: str, scale: float) -> CellCase:
+    parameters = {"weights": _matrix(1), "scale": scale, "activation": activation, **_DRIVE}
+    return CellCase("residual", parameters, width=WIDTH)
+
+
+def _skip(activation: str, delay: int, combine: str, **more: Any) -> CellCase:
+    parameters = {
+        "weights": _matrix(1),
+        "skip_weights": _matrix(9),
+        "delay": delay,
+        "combine": combine,
+        "activation": activation,
+        **_DRIVE,
+    }
+    return CellCase("skip", {**parameters, **more}, width=WIDTH, size=delay * SIZE)
+
+
+def _echo_state(activation: str, **more: Any) -> CellCase:
+    parameters = {"weights": _matrix(1), "activation": activation, **_DRIVE}
+    return CellCase("echo_state", {**parameters, **more}, width=WIDTH, is_trained=False)
+
+
 def _feedforward(
     activation: ActivationCase, widths: tuple[int, ...], *, residual: bool, biased: bool
 ) -> CellCase:
@@ -141,6 +170,30 @@ CELLS: Mapping[str, CellCase] = {
     "rnn pair of biases": CellCase(
         "rnn", {"weights": _matrix(1), "input_weights": _entries(2, SIZE, WIDTH), **_PAIR}, width=WIDTH
     ),
+    "leaky undriven": CellCase("leaky", {"weights": _matrix(1), "leak_rate": 0.3}),
+    "leaky tanh": _leaky("tanh"),
+    "leaky relu": _leaky("relu"),
+    "leaky sigmoid, nothing kept": _leaky("sigmoid", leak_rate=1.0),
+    "leaky softplus": _leaky("softplus", beta=2.0),
+    "leaky identity": _leaky("identity"),
+    "leaky identity undriven": CellCase(
+        "leaky", {"weights": _matrix(1), "leak_rate": 0.3, "activation": "identity"}
+    ),
+    "residual tanh": _residual("tanh", 1.0),
+    "residual relu": _residual("relu", -0.5),
+    "residual gelu": _residual("gelu", 0.1),
+    "residual identity": _residual("identity", 0.2),
+    "skip tanh": _skip("tanh", 3, "inside"),
+    "skip tanh outside": _skip("tanh", 3, "outside"),
+    "skip relu": _skip("relu", 2, "inside"),
+    "skip relu outside": _skip("relu", 2, "outside"),
+    "skip sigmoid longer than the depth": _skip("sigmoid", DEPTH + 1, "inside"),
+    "skip identity": _skip("identity", 2, "inside"),
+    "skip identity outside": _skip("identity", 3, "outside"),
+    "skip pair of biases": _skip("elu", 2, "outside", bias=None, **_PAIR),
+    "echo_state tanh": _echo_state("tanh", spectral_radius=0.8, leak_rate=0.5),
+    "echo_state relu as it is": _echo_state("relu"),
+    "echo_state identity": _echo_state("identity", spectral_radius=1.1, leak_rate=0.2),
     "feedforward residual": _feedforward(_TANH, (4, 4, 3, 3, 4), residual=True, biased=False),
     "jacobians": CellCase("jacobians", {"values": _entries(6, DEPTH, SIZE, SIZE, scale=0.5)}),
     **{f"rnn {name}": _rnn(activation) for name, activation in ACTIVATIONS.items()},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -51,6 +52,11 @@ class Model:
     parameters: dict[str, Tensor] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._add_parameters()
+        for parameter in self.parameters.values():
+            parameter.requires_grad_(self.case.is_trained)
+
+    def _add_parameters(self) -> None:
         for name, value in self.case.parameters.items():
             if isinstance(value, list):
                 self.parameters |= {f"{name}[{layer}]": leaf(matrix) for layer, matrix in enumerate(value)}
@@ -90,13 +96,42 @@ class Model:
         return torch.block_diag(*pieces)
 
     def activation(self, a: Tensor) -> Tensor:
-        default = "tanh" if self.case.cell == "rnn" else "identity"
+        default = "identity" if self.case.cell in ("linear", "feedforward") else "tanh"
         options = {name: self.case.parameters[name] for name in OPTIONS if name in self.case.parameters}
         return ACTIVATIONS[self.case.parameters.get("activation", default)](a, **options)
 
 
 def recurrent_step(model: Model, t: int, state: Tensor, x: Tensor | None) -> Tensor:
     return model.activation(model.affine(state, x))
+
+
+def leaky_step(model: Model, t: int, state: Tensor, x: Tensor | None) -> Tensor:
+    a = model.case.parameters.get("leak_rate", 1.0)
+    return (1.0 - a) * state + a * recurrent_step(model, t, state, x)
+
+
+def residual_step(model: Model, t: int, state: Tensor, x: Tensor | None) -> Tensor:
+    return state + model.case.parameters["scale"] * recurrent_step(model, t, state, x)
+
+
+def skip_step(model: Model, t: int, state: Tensor, x: Tensor | None) -> Tensor:
+    """The last d values of h side by side, the newest first."""
+    h, oldest = state[:, : model.case.outputs], state[:, -model.case.outputs :]
+    delayed = oldest @ model.parameters["skip_weights"].T
+    if model.case.parameters["combine"] == "inside":
+        following = model.activation(model.affine(h, x) + delayed)
+    else:
+        following = model.activation(model.affine(h, x)) + delayed
+    return torch.cat([following, state[:, : -model.case.outputs]], dim=1)
+
+
+def echo_state_step(model: Model, t: int, state: Tensor, x: Tensor | None) -> Tensor:
+    W = model.parameters["weights"]
+    radius = torch.linalg.eigvals(W).abs().max()
+    wanted = model.case.parameters.get("spectral_radius", radius)
+    scaled = copy(model)
+    scaled.parameters = {**model.parameters, "weights": W * wanted / radius}
+    return leaky_step(scaled, t, state, x)
 
 
 def layer_step(model: Model, t: int, state: Tensor, x: Tensor | None) -> Tensor:
@@ -115,6 +150,10 @@ def jacobian_step(model: Model, t: int, state: Tensor, x: Tensor | None) -> Tens
 STEPS: Mapping[str, Callable[[Model, int, Tensor, Tensor | None], Tensor]] = {
     "linear": recurrent_step,
     "rnn": recurrent_step,
+    "leaky": leaky_step,
+    "residual": residual_step,
+    "skip": skip_step,
+    "echo_state": echo_state_step,
     "feedforward": layer_step,
     "jacobians": jacobian_step,
 }

@@ -1,13 +1,13 @@
-"""Shapes of a network, checked once before anything is built: one function a cell."""
+"""Shapes of a network, checked once before anything is built: those of a recurrence, or a function of the cell's own."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from gradhorizon.schemas.networks import FeedforwardNetwork, JacobiansNetwork, LinearNetwork, RnnNetwork
+from gradhorizon.schemas.networks import FeedforwardNetwork, JacobiansNetwork, SkipNetwork
 from gradhorizon.schemas.sources import Source
 
 from .errors import InvalidShape
@@ -33,10 +33,11 @@ class NetworkShape:
 
 def network_shape(network: Any) -> NetworkShape:
     """Check a network's own shapes. Raises InvalidShape naming the field."""
-    return _SHAPES[network.cell](network)
+    return _SHAPES.get(network.cell, _recurrent)(network)
 
 
-def _recurrent(network: LinearNetwork | RnnNetwork) -> NetworkShape:
+def _recurrent(network: Any) -> NetworkShape:
+    """W (N, N), U (N, D) and biases (N,), with a state of N entries."""
     rows, columns = shape_of(network.weights)
     if rows != columns:
         raise InvalidShape("$.network.weights", f"must be square (N, N); it is ({rows}, {columns})")
@@ -56,6 +57,18 @@ def _recurrent(network: LinearNetwork | RnnNetwork) -> NetworkShape:
 def _check_vector(path: str, values: Any, length: int) -> None:
     if values.ndim and len(values) != length:
         raise InvalidShape(path, f"must have {length} entries, or be one number; it has {len(values)}")
+
+
+def _skip(network: SkipNetwork) -> NetworkShape:
+    """A state of d N entries, h first, and V (N, N)."""
+    found = _recurrent(network)
+    units, skipped = found.output_size, shape_of(network.skip_weights)
+    if skipped != (units, units):
+        raise InvalidShape(
+            "$.network.skip_weights", f"must be ({units}, {units}), as weights are; it is {skipped}"
+        )
+    size = network.delay * units
+    return replace(found, state_size=size, largest=max(size, found.largest), parts={"h": units})
 
 
 def _feedforward(network: FeedforwardNetwork) -> NetworkShape:
@@ -106,8 +119,8 @@ def _jacobians(network: JacobiansNetwork) -> NetworkShape:
 
 
 _SHAPES: Mapping[str, Callable[[Any], NetworkShape]] = {
-    "linear": _recurrent,
-    "rnn": _recurrent,
+    "skip": _skip,
     "feedforward": _feedforward,
     "jacobians": _jacobians,
 }
+"""Cell -> its shapes, where they are not those of `_recurrent`."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from ._base import RequestModel
 from .arrays import CubeValues, VectorValues
@@ -76,6 +77,65 @@ class RnnNetwork(_Driven, _Activated):
     cell: Literal["rnn"]
 
 
+def _is_leak_rate(value: float) -> float:
+    if not 0.0 < value <= 1.0:
+        raise ValueError(
+            "must be above 0, where nothing is ever updated, and at most 1, where nothing is kept"
+        )
+    return value
+
+
+LeakRate = Annotated[
+    float, AfterValidator(_is_leak_rate), Field(json_schema_extra={"maximum": 1, "exclusiveMinimum": 0})
+]
+"""The share a of a unit's state that is replaced at every step (Jaeger's convention; 1 - a is kept)."""
+
+
+def _is_scale(value: float) -> float:
+    if not math.isfinite(value) or value == 0.0:
+        raise ValueError("must be a finite number other than 0, which would leave every state as it is")
+    return value
+
+
+def _is_delay(value: int) -> int:
+    if value < 2:
+        raise ValueError(
+            "must be 2 or more: h_{t-1} enters through weights already, and h_t does not exist yet"
+        )
+    return value
+
+
+class LeakyNetwork(_Driven, _Activated):
+    """h' = (1 - a) h + a phi(W h + U x + b): leaky units with `leak_rate` a in (0, 1]."""
+
+    cell: Literal["leaky"]
+    leak_rate: LeakRate
+
+
+class ResidualNetwork(_Driven, _Activated):
+    """h' = h + s phi(W h + U x + b): residual updates with `scale` s."""
+
+    cell: Literal["residual"]
+    scale: Annotated[float, AfterValidator(_is_scale)] = 1.0
+
+
+class SkipNetwork(_Driven, _Activated):
+    """h_t = phi(W h_{t-1} + V h_{t-d} + U x_t + b), or with V h_{t-d} added outside phi: a skip over `delay` d steps."""
+
+    cell: Literal["skip"]
+    skip_weights: Source
+    delay: Annotated[int, AfterValidator(_is_delay), Field(json_schema_extra={"minimum": 2})]
+    combine: Literal["inside", "outside"] = "inside"
+
+
+class EchoStateNetwork(_Driven, _Activated):
+    """Leaky units with fixed weights, W rescaled to `spectral_radius`; only a linear readout is trained."""
+
+    cell: Literal["echo_state"]
+    spectral_radius: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    leak_rate: LeakRate = 1.0
+
+
 def _layers_tag(value: Any) -> str:
     return "each" if isinstance(value, (list, tuple, np.ndarray)) else "drawn"
 
@@ -110,5 +170,13 @@ class JacobiansNetwork(RequestModel):
 
 
 Network = Annotated[
-    LinearNetwork | RnnNetwork | FeedforwardNetwork | JacobiansNetwork, Field(discriminator="cell")
+    LinearNetwork
+    | RnnNetwork
+    | LeakyNetwork
+    | ResidualNetwork
+    | SkipNetwork
+    | EchoStateNetwork
+    | FeedforwardNetwork
+    | JacobiansNetwork,
+    Field(discriminator="cell"),
 ]

@@ -5,11 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ._cell import Cell, Linearisation, OuterSum
+from ._cell import Bounded, Cell, Linearisation, OuterSum
+from .echo_state import build_echo_state
 from .feedforward import FeedforwardCell
 from .jacobians import JacobiansCell
+from .leaky import LeakyCell
 from .linear import build_linear
+from .residual import build_residual
 from .rnn import RnnCell
+from .skip import SkipCell
 
 
 @dataclass(frozen=True)
@@ -19,6 +23,7 @@ class CellKind:
     `build` takes the request's fields as keywords. `has_matrix`: one square recurrent matrix, whose spectrum means
     something. `has_states`: there are states and parameters behind the Jacobians. `is_recurrent`: every step is the
     same. `is_gated`: gates decide what is kept, so that Jacobians depend on the state whatever the activation.
+    `is_trained`: its parameters receive gradients, and not only those of a readout.
     """
 
     build: Callable[..., Cell]
@@ -26,14 +31,19 @@ class CellKind:
     has_states: bool = True
     is_recurrent: bool = True
     is_gated: bool = False
+    is_trained: bool = True
 
 
 CELLS: Mapping[str, CellKind] = {
     "linear": CellKind(build_linear),
     "rnn": CellKind(RnnCell.build),
+    "leaky": CellKind(LeakyCell.build),
+    "residual": CellKind(build_residual),
+    "skip": CellKind(SkipCell.build),
+    "echo_state": CellKind(build_echo_state, is_trained=False),
     "feedforward": CellKind(FeedforwardCell.build, has_matrix=False, is_recurrent=False),
     "jacobians": CellKind(JacobiansCell.build, has_matrix=False, has_states=False),
 }
 """Cell name in a request -> its row."""
 
-__all__ = ["CELLS", "Cell", "CellKind", "Linearisation", "OuterSum", "RnnCell"]
+__all__ = ["CELLS", "Bounded", "Cell", "CellKind", "LeakyCell", "Linearisation", "OuterSum", "RnnCell"]

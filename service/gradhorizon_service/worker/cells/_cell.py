@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from .._types import Array
 from ..activations import Activation
 from ..block_diagonal import BlockDiagonal
+from ..matrix_analysis import PascanuConditions
 from ..products.factors import Factors
 
 
@@ -107,4 +108,16 @@ class Cell(Protocol):
 
     def linearise(self, states: Sequence[Array], preactivations: Sequence[Array]) -> Linearisation:
         """Build the Jacobians of a finished trajectory: T + 1 states and T pre-activations."""
+        ...
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A cell whose Jacobian is more than diag(phi') W, and which knows what the norm of W proves about it."""
+
+    def conditions(self, spectral_norm: float, radius: float | None) -> PascanuConditions:
+        """The statements that hold for its steps, given the norm of W.
+
+        `radius` is the spectral radius of a step where all steps have one Jacobian, else None.
+        """
         ...

@@ -11,7 +11,13 @@ from .henrici import henrici_departure
 from .kreiss import KreissConstant, kreiss_constant
 from .modes import ModeTimes, mode_times
 from .numerical_radius import numerical_radius
-from .pascanu import PascanuConditions, Statement, pascanu_conditions
+from .pascanu import (
+    PascanuConditions,
+    Statement,
+    delayed_conditions,
+    kept_state_conditions,
+    pascanu_conditions,
+)
 from .schur import SchurForm, schur_form
 from .singular import smallest_singular_value, spectral_norm
 
@@ -23,8 +29,10 @@ __all__ = [
     "SchurForm",
     "Statement",
     "by_modulus",
+    "delayed_conditions",
     "eigenvalues_sorted",
     "henrici_departure",
+    "kept_state_conditions",
     "kreiss_constant",
     "log_eigenvector_condition",
     "mode_times",

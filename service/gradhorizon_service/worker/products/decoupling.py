@@ -6,7 +6,7 @@ import numpy as np
 from scipy.sparse.csgraph import connected_components
 
 from .._types import Array
-from .factors import DenseFactors, Factors, Repeated, RowScaled
+from .factors import DenseFactors, Factors, Repeated, RowScaled, Shifted
 
 
 def uncoupled_groups(factors: Factors) -> list[Array]:
@@ -20,7 +20,7 @@ def uncoupled_groups(factors: Factors) -> list[Array]:
 def _pattern(factors: Factors) -> Array:
     """Where any factor has an entry that is not zero, (N, N)."""
     pattern: Array = np.zeros((factors.size, factors.size), dtype=bool)
-    if isinstance(factors, RowScaled | Repeated):
+    if isinstance(factors, RowScaled | Shifted | Repeated):
         pattern |= factors.matrix != 0.0
         return pattern
     if isinstance(factors, DenseFactors):
@@ -42,6 +42,9 @@ def scalar_products(factors: Factors, coordinates: Array) -> Array:
             if isinstance(factors, RowScaled):
                 logs += np.log(np.abs(factors.slopes[:, :, coordinates])).sum(axis=0)
             return logs
+        if isinstance(factors, Shifted):
+            entries = factors.slopes[:, :, coordinates] * factors.matrix[coordinates, coordinates]
+            return np.asarray(np.log(np.abs(factors.shift + entries)).sum(axis=0))
         for step in range(factors.steps):
             logs += np.log(np.abs(factors.dense(step)[:, coordinates, coordinates]))
     return logs

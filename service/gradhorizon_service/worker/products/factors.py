@@ -17,6 +17,7 @@ __all__ = [
     "Repeated",
     "Reversed",
     "RowScaled",
+    "Shifted",
     "sequence_of",
     "square_core",
 ]
@@ -101,6 +102,32 @@ class RowScaled:
         return matrices
 
 
+class Shifted:
+    """J_t = c I + diag(d_t) W with slopes d of shape (T, B, N): networks that keep a share of their state."""
+
+    def __init__(self, matrix: Array, slopes: Array, shift: float) -> None:
+        self.matrix = matrix
+        self.slopes = slopes
+        self.shift = shift
+        self.steps, self.batch, self.size = slopes.shape
+
+    def times(self, step: int, frames: Array) -> Array:
+        product: Array = self.matrix @ frames
+        product *= self.slopes[step][:, :, None]
+        product += self.shift * frames
+        return product
+
+    def transpose_times(self, step: int, frames: Array) -> Array:
+        product: Array = self.matrix.T @ (self.slopes[step][:, :, None] * frames)
+        product += self.shift * frames
+        return product
+
+    def dense(self, step: int) -> Array:
+        matrices: Array = self.slopes[step][:, :, None] * self.matrix
+        matrices[:, range(self.size), range(self.size)] += self.shift
+        return matrices
+
+
 class Repeated:
     """J_t = W at every step: a linear recurrence."""
 
@@ -146,6 +173,8 @@ def sequence_of(factors: Factors, index: int) -> Factors:
         return factors
     if isinstance(factors, RowScaled):
         return RowScaled(factors.matrix, factors.slopes[:, index : index + 1])
+    if isinstance(factors, Shifted):
+        return Shifted(factors.matrix, factors.slopes[:, index : index + 1], factors.shift)
     if isinstance(factors, DenseFactors):
         return DenseFactors(factors.tensor[:, index : index + 1])
     return _OneSequence(factors, index)
