@@ -53,6 +53,7 @@ def summarize_diagnosis(report: Diagnosis) -> Summary:
         _remedies(report),
         _states(report),
         _lyapunov(report),
+        _echo_state(report),
         _modes(report),
         _matrix(report.spectrum, report.nonnormality),
     ]
@@ -261,6 +262,29 @@ def _lyapunov(report: Diagnosis) -> Section | None:
     return Section("Lyapunov exponents, nats per step", ("", ""), rows, notes)
 
 
+def _echo_state(report: Diagnosis) -> Section | None:
+    echo = report.echo_state
+    if echo is None:
+        return None
+    rows = (
+        ("effective spectral radius", _number(echo.effective_spectral_radius)),
+        ("bound on one step", _number(echo.sigma_max_condition.value)),
+        ("exponent under this input", _or_undefined(echo.conditional_lyapunov_exponent)),
+        ("memory capacity", f"{_or_undefined(echo.memory_capacity)} of {echo.memory_capacity_bound}"),
+    )
+    reasons = (echo.conditional_lyapunov_exponent_reason, echo.memory_capacity_reason)
+    notes = (
+        echo.spectral_radius_condition.proves,
+        echo.sigma_max_condition.proves,
+        *(reason for reason in reasons if reason is not None),
+    )
+    return Section("Echoes", ("", ""), rows, notes)
+
+
+def _or_undefined(value: float | None) -> str:
+    return "undefined" if value is None else _number(value)
+
+
 def _modes(report: Diagnosis) -> Section | None:
     modes = report.modes
     if modes is None or len(modes.eigenvalues) == 0:
@@ -285,9 +309,10 @@ def _matrix(spectrum: SpectrumReport | None, nonnormality: NonnormalityReport | 
         ]
         notes += [statement.proves for statement in spectrum.conditions.statements if statement.holds]
     if nonnormality is not None:
+        letter = "J" if nonnormality.about == "step_jacobian" else "W"
         rows.append(
             (
-                "peak of log10 norm(W^k)",
+                f"peak of log10 norm({letter}^k)",
                 f"{_decades(nonnormality.log10_peak)} at k = {nonnormality.peak_step}",
             )
         )

@@ -11,6 +11,7 @@ from time import perf_counter
 
 import numpy as np
 
+from gradhorizon_service.worker.memory_capacity import MemoryTask
 from gradhorizon_service.worker.problem import Problem
 from gradhorizon_service.worker.products.shallow_powers import is_shallow
 from gradhorizon_service.worker.runs import is_better_stepped
@@ -79,11 +80,13 @@ def sizes_of(problem: Problem, size: int, driven: bool) -> Sizes:
     plain_loss = not problem.loss.needs_states and not problem.every_step and problem.truncate is None
     stepped = cell != "linear" or driven or not plain_loss
     activated = problem.network.parameters.get("activation", "identity") != "identity"
-    own = problem.batch if activated or problem.network.kind.is_gated else 1
+    kind = problem.network.kind
+    own = problem.batch if activated or kind.is_gated else 1
+    repeated = kind.has_matrix and not activated and not kind.is_gated
     steps = problem.depth + problem.burn_in
     shallow = not stepped and is_shallow(size, problem.depth)
     stepped = stepped or is_better_stepped(size, problem.depth, problem.batch)
-    return Sizes(steps, size, problem.batch, own, stepped, shallow, repeated=cell == "linear")
+    return Sizes(steps, size, problem.batch, own, stepped, shallow, repeated)
 
 
 def estimate(problem: Problem, sizes: Sizes, costs: Costs) -> Estimate:
@@ -141,6 +144,16 @@ def _lyapunov(sizes: Sizes, costs: Costs) -> float:
     return 150.0 * sizes.size**3 * costs.per_flop + 1500 * costs.per_call
 
 
+def _echo_state(sizes: Sizes, costs: Costs) -> float:
+    """A reservoir driven for its memory capacity, the readouts, one exponent, and the eigenvalues and norm of W."""
+    task = MemoryTask.of(sizes.size)
+    steps, samples = task.washout + task.steps, task.steps * task.sequences
+    driven = steps * (2.0 * task.sequences * sizes.size**2 * costs.per_flop + 5 * costs.per_call)
+    readouts = samples * sizes.size * (sizes.size + 2.0 * task.delays) + sizes.size**3
+    exponent = sizes.steps * (8.0 * sizes.own_jacobians * sizes.size**2 * costs.per_flop + 5 * costs.per_call)
+    return driven + (readouts + 50.0 * sizes.size**3) * costs.per_flop + exponent + 1000 * costs.per_call
+
+
 def _parameter_gradient(sizes: Sizes, costs: Costs) -> float:
     if sizes.stepped:
         flops = sizes.steps * sizes.batch * (2.0 * sizes.size + 2.0 * sizes.batch) * sizes.size
@@ -168,6 +181,7 @@ _COSTS: Mapping[str, Callable[[Sizes, Costs], float]] = {
     "singular_values": _singular_values,
     "lyapunov": _lyapunov,
     "clipping": _parameter_gradient,
+    "echo_state": _echo_state,
     "remedies": _remedies,
 }
 

@@ -31,6 +31,8 @@ def fill(request: DiagnosisRequest) -> Filled:
     shape = network_shape(request.network)
     assumptions: list[str] = []
     depth = _depth(request, shape)
+    if request.network.cell == "echo_state" and request.network.spectral_radius is None:
+        assumptions.append("network: weights are used as they are, since no spectral_radius was asked for")
     _refuse_what_does_not_belong(request, shape)
     batch = _batch(request)
     inputs = request.inputs

@@ -1,4 +1,4 @@
-"""Shapes of a network, checked once before anything is built: those of a recurrence, or a function of the cell's own."""
+"""Shapes of a network, checked once before anything is built: those of a recurrence, or of the cell's own."""
 
 from __future__ import annotations
 

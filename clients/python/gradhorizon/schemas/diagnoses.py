@@ -10,6 +10,7 @@ from ._base import ReportModel, RequestModel
 from .clipping import Clipping
 from .diagnostics import (
     ClippingReport,
+    EchoStateReport,
     GradientNormsReport,
     LyapunovReport,
     ModesReport,
@@ -36,6 +37,7 @@ DiagnosticName = Literal[
     "singular_values",
     "lyapunov",
     "clipping",
+    "echo_state",
     "remedies",
 ]
 Dtype = Literal["float16", "bfloat16", "float32", "float64"]
@@ -146,6 +148,7 @@ class Diagnosis(ReportModel):
     singular_values: SingularValuesReport | None = None
     lyapunov: LyapunovReport | None = None
     clipping: ClippingReport | None = None
+    echo_state: EchoStateReport | None = None
     remedies: RemediesReport | None = None
     assumptions: list[str]
     warnings: list[str]

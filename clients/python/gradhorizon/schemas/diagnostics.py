@@ -79,8 +79,12 @@ class ModesReport(ReportModel):
 
 
 class NonnormalityReport(ReportModel):
-    """How far the eigenvalues are from telling the whole story."""
+    """How far the eigenvalues are from telling the whole story.
 
+    `about`: W, or the one Jacobian that every step of a linear leaky, residual, skip or echo state network has.
+    """
+
+    about: Literal["recurrent_matrix", "step_jacobian"]
     log10_eigenvector_condition: NullableNumber
     log10_eigenvector_condition_reason: str | None
     henrici_departure: Number
@@ -254,3 +258,38 @@ class ClippingReport(ReportModel):
     def _undefined_is_nan(cls, data: Any) -> Any:
         """On the wire null means zero or undefined; the reason tells them apart."""
         return undefined_as_nan(data, "log10_norm_after")
+
+
+class EchoCondition(ReportModel):
+    """One inequality, value < 1: whether it holds, what that proves for this network, and what it does not."""
+
+    value: Number
+    holds: bool
+    proves: str
+    does_not_prove: str
+
+
+class CapacityByDelay(ReportModel):
+    """How well a linear readout recovers the input `delay` steps back: a squared correlation."""
+
+    delay: IntSeries
+    capacity: Series
+
+
+class EchoStateReport(ReportModel):
+    """Whether a reservoir forgets its start, and how much of its input's past a linear readout recovers."""
+
+    effective_spectral_radius: Number
+    spectral_radius_condition: EchoCondition
+    sigma_max_condition: EchoCondition
+    conditional_lyapunov_exponent: NullableNumber
+    conditional_lyapunov_exponent_reason: str | None
+    memory_capacity: NullableNumber
+    memory_capacity_reason: str | None
+    memory_capacity_bound: int
+    capacity_by_delay: CapacityByDelay | None
+    input_std: Number
+    ridge: Number
+    washout: int
+    train_samples: int
+    test_samples: int

@@ -120,7 +120,7 @@ class ResidualNetwork(_Driven, _Activated):
 
 
 class SkipNetwork(_Driven, _Activated):
-    """h_t = phi(W h_{t-1} + V h_{t-d} + U x_t + b), or with V h_{t-d} added outside phi: a skip over `delay` d steps."""
+    """h_t = phi(W h_{t-1} + V h_{t-d} + U x_t + b), or V h_{t-d} outside phi: a skip over `delay` d steps."""
 
     cell: Literal["skip"]
     skip_weights: Source

@@ -20,7 +20,10 @@ from ._driven import Drive
 
 @dataclass(frozen=True, eq=False)
 class LeakyCell:
-    """h' = r h + g phi(a) with a = W h + U x + b; J_t = r I + g diag(phi'(a_t)) W. A leak rate a is r = 1 - a, g = a."""
+    """h' = r h + g phi(a) with a = W h + U x + b, so that J_t = r I + g diag(phi'(a_t)) W.
+
+    A leak rate a means r = 1 - a and g = a.
+    """
 
     weights: Array
     activation: Activation

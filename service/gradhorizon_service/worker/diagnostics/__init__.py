@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ._diagnostic import Diagnostic, without_matrix, without_shared_steps, without_states
+from ._diagnostic import Diagnostic, without_gradients, without_matrix, without_shared_steps, without_states
 from .clipping import clipping, without_policy
+from .echo_state import echo_state, not_a_reservoir
 from .gradient_norms import gradient_norms
 from .lyapunov import lyapunov
 from .modes import modes, not_linear
@@ -22,10 +23,11 @@ DIAGNOSTICS: Mapping[str, Diagnostic] = {
     "nonnormality": Diagnostic(nonnormality, without_matrix),
     "state_norms": Diagnostic(state_norms, without_states),
     "gradient_norms": Diagnostic(gradient_norms),
-    "parameter_gradient": Diagnostic(parameter_gradient, without_states),
+    "parameter_gradient": Diagnostic(parameter_gradient, without_gradients),
     "singular_values": Diagnostic(singular_values),
     "lyapunov": Diagnostic(lyapunov, without_shared_steps),
     "clipping": Diagnostic(clipping, without_policy),
+    "echo_state": Diagnostic(echo_state, not_a_reservoir),
     "remedies": Diagnostic(remedies, without_network),
 }
 """Name in a request -> its row."""

@@ -33,6 +33,18 @@ def without_states(problem: Problem) -> str | None:
     return None if problem.network.kind.has_states else "step Jacobians come without states or parameters"
 
 
+def untrained(problem: Problem) -> str | None:
+    """Why no parameter of a network with states receives a gradient."""
+    if problem.network.kind.is_trained or getattr(problem.loss, "readout_weight", None) is not None:
+        return None
+    return f"only a linear readout of an {problem.network.cell} network is trained; give the loss a readout_weight"
+
+
+def without_gradients(problem: Problem) -> str | None:
+    """Why a diagnostic of parameter gradients does not apply."""
+    return without_states(problem) or untrained(problem)
+
+
 def without_shared_steps(problem: Problem) -> str | None:
     """Why a diagnostic of rates per step does not apply."""
     if problem.network.kind.is_recurrent:

@@ -14,6 +14,7 @@ from ..parameter_gradients import ScaledArray
 from ..problem import Problem
 from ..runs import Run
 from ..statistics import root_sum_of_squares
+from ._diagnostic import untrained
 from ._series import reported_lags
 from .parameter_gradient import share_series
 
@@ -24,6 +25,8 @@ def without_policy(problem: Problem) -> str | None:
         return "there is no clipping policy in the request"
     if not problem.network.kind.has_states:
         return "clipping acts on parameter gradients, and step Jacobians come without parameters"
+    if (reason := untrained(problem)) is not None:
+        return reason
     if problem.clipping.kind == "per_step" and problem.truncate is not None:
         return "clipping at every step and truncation cannot be combined"
     return None

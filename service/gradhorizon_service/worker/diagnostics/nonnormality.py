@@ -1,4 +1,4 @@
-"""How far the eigenvalues of the recurrent matrix are from telling the whole story."""
+"""How far the eigenvalues of the recurrent matrix, or of a linear step, are from telling the whole story."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from .._types import Array
 from ..block_diagonal import BlockDiagonal
+from ..cells import Bounded
 from ..horizon import LN10
 from ..matrix_analysis import henrici_departure, kreiss_constant, log_eigenvector_condition, schur_form
 from ..products.power_peaks import PeakNorm, peak_norm
@@ -16,8 +17,12 @@ from ..runs import PowersRun, Run
 
 @dataclass(frozen=True, eq=False)
 class Nonnormality:
-    """The contract's measures; None with a reason where one is infinite."""
+    """The contract's measures; None with a reason where one is infinite.
 
+    `about` is "recurrent_matrix" (W) or "step_jacobian" (J).
+    """
+
+    about: str
     log10_eigenvector_condition: float | None
     log10_eigenvector_condition_reason: str | None
     henrici_departure: float
@@ -36,7 +41,10 @@ _MISLEADING_DECADES = 1.0
 
 
 def nonnormality(run: Run) -> Nonnormality:
-    """Report on the recurrent matrix over the run's depth."""
+    """Report on the matrix of every step where a linear one is not W itself, else on W, over the run's depth."""
+    if isinstance(run.cell, Bounded) and run.step_matrix is not None:
+        step = run.step_matrix
+        return matrix_nonnormality(step, run.depth, peak_norm(step, run.depth), about="step_jacobian")
     matrix = run.matrix
     assert matrix is not None, "the diagnostic applies only to cells with a recurrent matrix"
     if isinstance(matrix, BlockDiagonal):
@@ -45,7 +53,9 @@ def nonnormality(run: Run) -> Nonnormality:
     return matrix_nonnormality(matrix, run.depth, peak)
 
 
-def matrix_nonnormality(matrix: Array, depth: int, peak: PeakNorm) -> Nonnormality:
+def matrix_nonnormality(
+    matrix: Array, depth: int, peak: PeakNorm, about: str = "recurrent_matrix"
+) -> Nonnormality:
     """Analyse a square matrix (N, N), given the peak of its powers 0..depth."""
     form = schur_form(matrix)
     condition = log_eigenvector_condition(form)
@@ -56,6 +66,7 @@ def matrix_nonnormality(matrix: Array, depth: int, peak: PeakNorm) -> Nonnormali
     misleads = (peak.log_peak - predicted) / LN10 >= _MISLEADING_DECADES
     infinite = not np.isfinite(condition.log_value)
     return Nonnormality(
+        about,
         None if infinite else condition.log_value / LN10,
         condition.reason,
         henrici_departure(form),
@@ -66,7 +77,7 @@ def matrix_nonnormality(matrix: Array, depth: int, peak: PeakNorm) -> Nonnormali
         peak.peak_step,
         peak.exact,
         bool(misleads),
-        _says(bool(misleads), log_radius, peak.log_peak / LN10, peak.peak_step),
+        _says(_LETTERS[about], bool(misleads), log_radius, peak.log_peak / LN10, peak.peak_step),
     )
 
 
@@ -80,6 +91,7 @@ def _normal(matrix: BlockDiagonal, depth: int) -> Nonnormality:
         else f"the spectral radius {radius:.6g} is above 1, so the powers grow without bound"
     )
     return Nonnormality(
+        "recurrent_matrix",
         0.0,
         None,
         0.0,
@@ -94,13 +106,14 @@ def _normal(matrix: BlockDiagonal, depth: int) -> Nonnormality:
     )
 
 
-def _says(misleads: bool, log_radius: float, log10_peak: float, peak_step: int) -> str:
+_LETTERS = {"recurrent_matrix": "W", "step_jacobian": "J"}
+
+
+def _says(letter: str, misleads: bool, log_radius: float, log10_peak: float, peak_step: int) -> str:
     radius = np.exp(log_radius)
     if misleads:
         return (
-            f"the spectral radius is {radius:.4g}, yet the norm of W^k reaches 10^{log10_peak:.2f} at k = {peak_step}: "
-            "the eigenvalues alone mislead"
+            f"the spectral radius is {radius:.4g}, yet the norm of {letter}^k reaches 10^{log10_peak:.2f} at "
+            f"k = {peak_step}: the eigenvalues alone mislead"
         )
-    return (
-        "over this depth the powers of W do what the eigenvalues lead one to expect, within a factor of ten"
-    )
+    return f"over this depth the powers of {letter} do what the eigenvalues lead one to expect, within a factor of ten"

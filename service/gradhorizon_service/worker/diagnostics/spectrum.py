@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .._types import Array
 from ..block_diagonal import BlockDiagonal
+from ..cells import Bounded
 from ..matrix_analysis import (
     PascanuConditions,
     by_modulus,
@@ -17,6 +18,7 @@ from ..matrix_analysis import (
     pascanu_conditions,
     smallest_singular_value,
     spectral_norm,
+    spectral_radius,
 )
 from ..runs import Run
 
@@ -51,7 +53,11 @@ def spectrum(run: Run) -> Spectrum:
             float(moduli.max()),
             gamma,
         )
-    return matrix_spectrum(matrix, gamma)
+    found = matrix_spectrum(matrix, gamma)
+    if not isinstance(run.cell, Bounded):
+        return found
+    radius = None if run.step_matrix is None else spectral_radius(run.step_matrix)
+    return replace(found, conditions=run.cell.conditions(found.spectral_norm, radius))
 
 
 def matrix_spectrum(matrix: Array, gamma: float | None) -> Spectrum:
@@ -69,11 +75,11 @@ def matrix_spectrum(matrix: Array, gamma: float | None) -> Spectrum:
 def _assemble(
     eigenvalues: Array, largest: float, smallest: float, radius: float, gamma: float | None
 ) -> Spectrum:
-    spectral_radius = float(np.abs(eigenvalues[0]))
+    modulus = float(np.abs(eigenvalues[0]))
     times = mode_times(eigenvalues)
     return Spectrum(
         eigenvalues,
-        spectral_radius,
+        modulus,
         largest,
         smallest,
         radius,
@@ -81,5 +87,5 @@ def _assemble(
         times.half_life_reason,
         times.period,
         times.period_reason,
-        pascanu_conditions(spectral_radius, largest, 1.0 if gamma is None else gamma, linear=gamma is None),
+        pascanu_conditions(modulus, largest, 1.0 if gamma is None else gamma, linear=gamma is None),
     )

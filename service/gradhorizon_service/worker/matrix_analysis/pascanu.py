@@ -135,7 +135,10 @@ def _radius_exploding(radius: float, quantity: str) -> Statement:
         does_not_prove = "That a given gradient explodes: it needs a component along that direction."
     else:
         proves = "No gradient grows exponentially in the limit of many steps."
-        does_not_prove = "That no gradient becomes large: if the matrix is non-normal it may amplify one over finitely many steps."
+        does_not_prove = (
+            "That no gradient becomes large: if the matrix is non-normal it may amplify one over finitely many"
+            " steps."
+        )
     return Statement("linear_necessary_for_exploding", holds, quantity, radius, 1.0, proves, does_not_prove)
 
 

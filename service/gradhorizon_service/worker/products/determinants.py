@@ -8,6 +8,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from .._types import Array
+from .companion import Companion
 from .factors import Factors, Repeated, RowScaled
 
 _EPS = float(np.finfo(float).eps)
@@ -55,7 +56,9 @@ def _equilibrated(matrix: Array) -> tuple[Array | None, float]:
 
 
 def explicit_determinants(factors: Factors) -> Determinants | None:
-    """For diag(d_t) W, without looking at every product; None for other factors."""
+    """For diag(d_t) W, and chains that come down to it, without looking at every product; None for other factors."""
+    if isinstance(factors, Companion):
+        return explicit_determinants(factors.corner)
     if not isinstance(factors, RowScaled | Repeated):
         return None
     shared = log_determinant(factors.matrix)

@@ -15,7 +15,7 @@ import numpy as np
 from scipy.linalg import blas
 
 from .._types import Array
-from .factors import Factors, RowScaled
+from .factors import Factors, RowScaled, Shifted
 from .lu_gauges import LuGauge, TriangularLuGauge
 
 # Up to these sizes stacked calls for all sequences beat a call for each, the cheapest and any other.
@@ -58,7 +58,7 @@ def gauge_for(factors: Factors, frames: Array) -> Gauge:
     columns = frames.shape[2]
     if 4 * columns <= factors.size and factors.size > _SMALL:
         return StretchGauge(factors, frames, _by_cholesky)
-    if isinstance(factors, RowScaled) and columns == factors.size and factors.size > _TINY:
+    if isinstance(factors, RowScaled | Shifted) and columns == factors.size and factors.size > _TINY:
         return TriangularLuGauge(factors, frames)
     return (
         StretchGauge(factors, frames, _by_householder) if factors.size <= _SMALL else LuGauge(factors, frames)

@@ -7,11 +7,13 @@ cost no accuracy, and rows that are exactly zero give pivots that are exactly ze
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.linalg import blas, lapack
 
 from .._types import Array
-from .factors import Factors, RowScaled
+from .factors import Factors, RowScaled, Shifted
 from .ladders import ScaledPower, scaled
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -54,13 +56,14 @@ class LuGauge:
 
 
 class TriangularLuGauge:
-    """J_t = diag(d_t) W and all N columns: frames are triangular, and W F is half a product, in place."""
+    """J_t = c I + diag(d_t) W and all N columns: frames are triangular, and W F is half a product, in place."""
 
     name = "LU and a triangular product at every step, QR between blocks"
 
-    def __init__(self, factors: RowScaled, frames: Array) -> None:
+    def __init__(self, factors: RowScaled | Shifted, frames: Array) -> None:
         self.frames = frames
-        weights = _Weights(scaled(factors.matrix))
+        shift = factors.shift if isinstance(factors, Shifted) else 0.0
+        weights = _Weights(scaled(factors.matrix), shift)
         self._sequences = [_Sequence(weights, factors.slopes[:, b], frame) for b, frame in enumerate(frames)]
         self._offset = np.zeros(frames.shape[:2])
 
@@ -73,9 +76,10 @@ class TriangularLuGauge:
 
 
 class _Weights:
-    """W in the two orders in memory that its products need."""
+    """W in the two orders in memory that its products need, and c in its units."""
 
-    def __init__(self, power: ScaledPower) -> None:
+    def __init__(self, power: ScaledPower, shift: float) -> None:
+        self.shift = shift * math.exp(-power.log_scale)
         self.rows = np.asfortranarray(power.matrix)
         self.columns = np.ascontiguousarray(power.matrix.T)
         self.log_scale = power.log_scale
@@ -115,12 +119,19 @@ class _Sequence:
             np.take(self._weights.columns, self._order, axis=0, out=self._spare.T, mode="clip")
             image = blas.dtrmm(1.0, self._packed, self._spare, side=1, lower=1, diag=1, overwrite_b=1)
         image *= slopes[:, None]
+        shift = self._weights.shift
+        frame = self.frame
+        if shift and self._packed is not None:
+            frame = np.empty_like(image)
+            frame[self._order] = _unit_lower(self._packed)
+        if shift:
+            image += shift * frame
         self._spare = np.empty_like(image) if self._packed is None else self._packed
         self._packed, self._order = _factorised(image)
         pivots: Array = np.abs(np.diagonal(self._packed))
-        if is_first and _is_suspicious(pivots):
-            jacobian = slopes[:, None] * self._weights.rows
-            pivots = _without_rounding(self._packed, self._order, jacobian, self.frame)
+        if (is_first or shift) and _is_suspicious(pivots):
+            jacobian = slopes[:, None] * self._weights.rows + shift * np.eye(len(slopes))
+            pivots = _without_rounding(self._packed, self._order, jacobian, frame)
         return pivots
 
 

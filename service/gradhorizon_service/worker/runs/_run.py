@@ -12,6 +12,7 @@ from typing import Protocol
 from .._types import Array
 from ..activations import Activation
 from ..block_diagonal import BlockDiagonal
+from ..cells import Cell
 from ..horizon import Crossing
 from ..outcome import Outcome
 from ..parameter_gradients import ScaledArray
@@ -39,6 +40,7 @@ class Run(Protocol):
     """A diagnosis under way."""
 
     problem: Problem
+    cell: Cell
     outcome: Outcome
     warnings: list[str]
     algorithms: dict[str, str]

@@ -9,6 +9,7 @@ import numpy as np
 
 from .._types import Array
 from ..block_diagonal import BlockDiagonal
+from ..cells import Cell
 from ..cells.linear import DiagonalLinearCell
 from ..horizon import Crossing
 from ..outcome import outcome_of
@@ -59,6 +60,7 @@ class DiagonalRun(DiagonalTransport):
 
     def __init__(self, problem: Problem, cell: DiagonalLinearCell) -> None:
         self.problem = problem
+        self.cell: Cell = cell
         self.matrix = cell.blocks
         self.depth = problem.depth
         self.outcome = outcome_of(problem.depth, problem.depth)

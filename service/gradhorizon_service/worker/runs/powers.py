@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 
 from .._types import Array
-from ..cells import RnnCell
+from ..cells import Cell, RnnCell
 from ..horizon import LN10, Crossing, crossing_of, median_change
 from ..outcome import outcome_of
 from ..parameter_gradients import ScaledArray
@@ -45,6 +45,7 @@ class PowersRun:
 
     def __init__(self, problem: Problem, cell: RnnCell) -> None:
         self.problem = problem
+        self.cell: Cell = cell
         self.matrix = self.step_matrix = cell.weights
         self.depth = problem.depth
         self.outcome = outcome_of(problem.depth, problem.depth)
