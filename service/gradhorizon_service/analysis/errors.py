@@ -24,6 +24,12 @@ class RequestRefused(Exception):
         self.faults = faults
         self.limit = limit
 
+    def relocate(self, path: str, place: str) -> None:
+        """Say `place` where a JSON path begins with `path`: the refused part stands there in a larger request."""
+        self.faults = tuple(Fault(fault.path.replace(path, place, 1), fault.message) for fault in self.faults)
+        self.message = self.message.replace(path, place, 1)
+        self.args = (self.message,)
+
 
 class InvalidRequest(RequestRefused):
     """A field is missing, unknown, or of the wrong type or value."""

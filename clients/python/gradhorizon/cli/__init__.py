@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
+from .compare import compare
 from .diagnose import diagnose
 from .serve import serve
 from .spectrum import spectrum
@@ -17,6 +18,7 @@ app = typer.Typer(
     name="gradhorizon", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
 app.command()(diagnose)
+app.command()(compare)
 app.command()(spectrum)
 app.command()(serve)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 
 from ._answers import client_for, exit_codes, show
 from ._arrays import ArrayFile, CannotRead, open_arrays, read_array
 from ._layers import find_network
+from ._requests import read_request, sequences
 
 _ARRAYS = "Which array is what (names in FILE)"
 _DRIVE = "What the network sees and is asked for"
@@ -104,13 +104,13 @@ def diagnose(
         assumptions: list[str] = []
         if file.suffix == ".json":
             _refuse_beside_request(named, cell=cell, activation=activation, readout=readout, labels=labels)
-            request = _read_request(file)
+            request = read_request(file)
         else:
             arrays = open_arrays(file)
             found = find_network(arrays, named=named, cell=cell, activation=activation)
             request = {"network": found.network, **_loss(arrays, labels, readout)}
             assumptions = found.assumptions
-        request |= _inputs(inputs, depth or request.get("depth"), assumptions)
+        request |= sequences(inputs, depth or request.get("depth"), assumptions)
         request |= _given(
             depth=depth,
             clipping=_clipping(clip_norm, clip_value),
@@ -134,32 +134,6 @@ def _refuse_beside_request(named: dict[str, str], **others: Any) -> None:
     if misplaced:
         options = ", ".join(f"--{name.replace('_', '-')}" for name in misplaced)
         raise CannotRead(f"a .json file is a whole request: {options} belongs inside it")
-
-
-def _read_request(path: Path) -> dict[str, Any]:
-    try:
-        request = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
-    except (OSError, ValueError) as error:
-        raise CannotRead(f"{path}: {error}") from error
-    if not isinstance(request, dict):
-        raise CannotRead(f"{path}: a request is a JSON object")
-    return request
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _inputs(path: Path | None, depth: int | None, assumptions: list[str]) -> dict[str, Any]:
-    """Return the fields that given sequences fill: themselves, and the depth where nothing else says it."""
-    if path is None:
-        return {}
-    values = read_array(path)
-    fields: dict[str, Any] = {"inputs": {"kind": "values", "values": values}}
-    if depth is None and values.ndim in (2, 3):
-        fields["depth"] = values.shape[-2]
-        assumptions.append(f"depth {values.shape[-2]}: the length of the sequences in {path.name}")
-    return fields
 
 
 def _loss(arrays: ArrayFile, labels: Path | None, readout: str | None) -> dict[str, Any]:

@@ -189,10 +189,7 @@ def _prepared(asked: DiagnosisRequest, field: str, limits: Limits, costs: Costs)
     try:
         return prepare_diagnosis(asked, limits, costs)
     except RequestRefused as error:
-        error.faults = tuple(
-            Fault(fault.path.replace("$.network", f"$.{field}", 1), fault.message) for fault in error.faults
-        )
-        error.message = error.message.replace("$.network", f"$.{field}")
+        error.relocate("$.network", f"$.{field}")
         raise
 
 

@@ -11,7 +11,7 @@ from ...block_diagonal import BlockDiagonal
 from ...problem import NetworkSpec, Problem
 from ...seeds import derive_seed
 from ...sources import EnsembleSource
-from ._remedy import Subject
+from ._remedy import MOST_STEPS, Subject
 
 _MOST_WORK = 2e12
 """Products of numbers in all runs of a search; beyond, a gated network is not tried."""
@@ -28,7 +28,10 @@ def too_large(problem: Problem) -> str | None:
     if weights is None or isinstance(weights, BlockDiagonal) or getattr(weights, "is_diagonal", False):
         return "a gated network of the same size is not tried for a recurrence that is kept as its spectrum"
     size = weights.shape[1]
-    if 200.0 * problem.depth * max(size * size, 2000.0) * problem.batch > _MOST_WORK:
+    if (
+        problem.depth > MOST_STEPS
+        or 200.0 * problem.depth * max(size * size, 2000.0) * problem.batch > _MOST_WORK
+    ):
         return f"a gated network of {size} units over {problem.depth} steps would take too long to run in a search"
     return None
 

@@ -23,6 +23,9 @@ from ...sources import MatrixSource, Source
 
 _DRIVE = ("input_weights", "bias", "input_bias", "recurrent_bias")
 
+MOST_STEPS = 20_000
+"""Beyond, a search with a network that has to be stepped would take minutes."""
+
 Change = Mapping[str, float | int | str]
 """What a user sets, by name: numbers to put into a network, an optimiser or a loss."""
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from ...block_diagonal import BlockDiagonal
 from ...problem import Problem
-from ._remedy import Remedy, Subject, Trial, effect_of
+from ._remedy import MOST_STEPS, Remedy, Subject, Trial, effect_of
 from ._search import farthest
 from .orthogonalise import polar_factor
 
@@ -22,6 +22,8 @@ def _not_applicable(problem: Problem) -> str | None:
         return f"a delayed skip is tried on {', '.join(_CELLS)} cells, and this one is {problem.network.cell}"
     if getattr(weights, "is_diagonal", False) or isinstance(weights, BlockDiagonal):
         return "a delayed skip is not tried on a recurrence that is kept as its spectrum"
+    if problem.depth > MOST_STEPS:
+        return f"a delayed skip is run step by step, up to {MOST_STEPS} steps"
     if not _delays(problem):
         return "the depth is under 4, or the copies of the state that a delay needs are too many to keep"
     return None

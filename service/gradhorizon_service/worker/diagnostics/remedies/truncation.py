@@ -8,10 +8,9 @@ import numpy as np
 
 from ... import runs
 from ...problem import Problem
-from ._remedy import Remedy, Subject, Trial, effect_of_run
+from ._remedy import MOST_STEPS, Remedy, Subject, Trial, effect_of_run
 from ._update import log_update, update_factor
 
-_MOST_STEPS = 20_000
 _MOST_NUMBERS = 1 << 25
 
 
@@ -25,7 +24,7 @@ def _not_applicable(problem: Problem) -> str | None:
         return "clipping at every step and truncation cannot be combined"
     weights = problem.network.parameters.get("weights")
     size = 1 if weights is None else max(getattr(weights, "shape", (1,)))
-    if problem.depth > _MOST_STEPS or problem.depth * problem.batch * size > _MOST_NUMBERS:
+    if problem.depth > MOST_STEPS or problem.depth * problem.batch * size > _MOST_NUMBERS:
         return (
             f"truncation is run step by step, and {problem.depth} steps of this network are too many to keep"
         )
