@@ -31,6 +31,12 @@ def test_without_inputs_the_initial_state_is_gaussian():
     assert (found.request.inputs, found.request.initial_state.kind, found.batch) == (None, "gaussian", 16)
 
 
+def test_a_reservoir_that_is_not_rescaled_says_so():
+    reservoir = {**DRIVEN, "cell": "echo_state"}
+    assert any("spectral_radius" in line for line in filled(reservoir).assumptions)
+    assert filled({**reservoir, "spectral_radius": 0.9}).assumptions == filled(DRIVEN).assumptions
+
+
 def test_a_linear_recurrence_starts_from_one_unit_vector():
     found = filled(LINEAR)
     assert (found.request.initial_state, found.batch) == (None, 1)

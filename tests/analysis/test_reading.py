@@ -22,6 +22,10 @@ def rnn(**fields: Any) -> dict[str, Any]:
     return {"network": {"cell": "rnn", "weights": SQUARE, **fields}, "depth": 5}
 
 
+def network(cell: str, **fields: Any) -> dict[str, Any]:
+    return {"network": {"cell": cell, "weights": SQUARE, **fields}, "depth": 5}
+
+
 def diagnosis(**fields: Any) -> dict[str, Any]:
     return {**rnn(), **fields}
 
@@ -50,6 +54,24 @@ REFUSED = {
         "required",
     ),
     "an unknown source": (rnn(weights={"source": "file"}), "$.network.weights", "matrix, spectrum"),
+    "no leak rate": (network("leaky"), "$.network.leak_rate", "is required"),
+    "a leak rate of 0": (network("leaky", leak_rate=0.0), "$.network.leak_rate", "above 0"),
+    "a leak rate above 1": (network("echo_state", leak_rate=1.5), "$.network.leak_rate", "at most 1"),
+    "a scale of 0": (network("residual", scale=0), "$.network.scale", "other than 0"),
+    "a delay of 0": (network("skip", skip_weights=SQUARE, delay=0), "$.network.delay", "2 or more"),
+    "a delay of 1": (network("skip", skip_weights=SQUARE, delay=1), "$.network.delay", "2 or more"),
+    "no delay": (network("skip", skip_weights=SQUARE), "$.network.delay", "is required"),
+    "no skip weights": (network("skip", delay=2), "$.network.skip_weights", "is required"),
+    "an unknown combination": (
+        network("skip", skip_weights=SQUARE, delay=2, combine="beside"),
+        "$.network.combine",
+        "'inside' or 'outside'",
+    ),
+    "a spectral radius of 0": (
+        network("echo_state", spectral_radius=0.0),
+        "$.network.spectral_radius",
+        "greater than 0",
+    ),
     "a fault between fields": (rnn(bias=1, input_bias=1), "$.network", "either bias or the pair"),
     "a flat distribution": (
         rnn(weights={"source": "spectrum", "distribution": "disk", "size": 4, "radius": -1}),

@@ -28,6 +28,7 @@ def given(values):
 
 
 RNN = {"cell": "rnn", "weights": W}
+SKIP = {"cell": "skip", "weights": W, "skip_weights": W, "delay": 4}
 DRIVEN = {**RNN, "input_weights": np.ones((3, 2))}
 LOSS = {"kind": "cross_entropy", "readout_weight": np.ones((4, 3)), "targets": [0]}
 
@@ -37,6 +38,9 @@ LOSS = {"kind": "cross_entropy", "readout_weight": np.ones((4, 3)), "targets": [
     [
         ({"cell": "rnn", "weights": np.ones((2, 3))}, {"depth": 2}, "$.network.weights", "square"),
         ({**RNN, "input_weights": np.ones((2, 1))}, {"depth": 2}, "$.network.input_weights", "(3, D)"),
+        ({**SKIP, "skip_weights": np.ones((3, 2))}, {"depth": 2}, "$.network.skip_weights", "(3, 3)"),
+        ({**SKIP, "weights": np.ones((3, 2))}, {"depth": 2}, "$.network.weights", "square"),
+        (SKIP, {"depth": 2, "initial_state": given(np.ones(6))}, "$.initial_state.values", "12 or 3"),
         ({**RNN, "bias": [1.0, 2.0]}, {"depth": 2}, "$.network.bias", "3 entries"),
         (
             {"cell": "feedforward", "layers": [np.ones((2, 3)), np.ones((2, 3))]},
@@ -111,6 +115,27 @@ def test_a_size_over_its_limit_is_refused_with_the_limits_name(limits, network, 
     with pytest.raises(LimitExceeded) as refused:
         prepared(network, limits, **fields)
     assert refused.value.limit == name
+
+
+def test_the_state_of_a_skip_counts_against_the_limit_of_sizes():
+    with pytest.raises(LimitExceeded) as refused:
+        prepared(SKIP, Limits(max_size=11), depth=2)
+    assert refused.value.limit == "max_size"
+    assert "12 is over" in str(refused.value)
+
+
+def test_a_skip_may_start_from_h_alone():
+    state = {"kind": "values", "h": [1.0, 2.0, 3.0]}
+    built = prepared(SKIP, depth=2, initial_state=state).problem.initial_state.build(1, 12, None)
+    assert built.tolist() == [[1.0, 2.0, 3.0] + [0.0] * 9]
+
+
+def test_one_matrix_at_every_step_costs_its_powers_and_no_more():
+    def seconds(activation):
+        network = {"cell": "leaky", "leak_rate": 0.5, "weights": np.eye(64), "activation": activation}
+        return prepared(network, depth=2000, diagnostics=["lyapunov"]).estimated_seconds
+
+    assert seconds("identity") < 0.1 * seconds("tanh")
 
 
 def test_time_over_the_limit_is_refused_with_the_estimate_and_the_dearest_diagnostic():

@@ -239,6 +239,31 @@ def test_long_runs_agree_with_autograd(activation: str) -> None:
     assert difference <= TOLERANCE * np.linalg.norm(gradients["weights"])
 
 
+@pytest.mark.parametrize("name", ["skip tanh", "skip tanh outside", "skip relu", "skip identity outside"])
+@pytest.mark.parametrize("loss", ["cotangent", "cross_entropy at every step"])
+def test_the_part_h_of_a_skip_is_the_total_derivative_over_all_paths(name: str, loss: str) -> None:
+    """Against a graph of h_1, h_2, .. alone, without copies of them in a state."""
+    case = CELLS[name]
+    problem = problem_of(case, LOSSES[loss])
+    model = Model(case)
+    if loss != "cotangent":
+        model.parameters["readout_weight"] = leaf(problem.loss.readout_weight)  # type: ignore[attr-defined]
+    inputs = problem.inputs.build(problem.depth)  # type: ignore[union-attr]
+    start = problem.initial_state.build(problem.batch, case.size, None)  # type: ignore[union-attr]
+    N, delay = case.outputs, case.parameters["delay"]
+    h = {-k: leaf(start[:, k * N : (k + 1) * N]) for k in range(delay)}
+    for t in range(1, problem.depth + 1):
+        state = torch.cat([h[t - k] for k in range(1, delay + 1)], dim=1)
+        h[t] = model.step(t - 1, state, torch.tensor(inputs[t - 1]))[:, :N]
+        h[t].retain_grad()
+    steps = range(1, problem.depth + 1) if problem.every_step else [problem.depth]
+    torch.stack([loss_of(problem.loss, model.parameters, h[t], t) for t in steps]).sum().backward()
+    expected = [np.linalg.norm(h[problem.depth - k].grad.numpy(), axis=1) for k in range(problem.depth + 1)]  # type: ignore[union-attr]
+    run = runs.start(problem)
+    found = np.exp(run.gradient_log_norms(np.arange(problem.depth + 1), run.parts["h"]))  # type: ignore[index]
+    assert found == pytest.approx(np.array(expected), rel=TOLERANCE)
+
+
 @pytest.mark.parametrize("window", [0, 2, 5])
 def test_a_sliding_window_is_autograd_with_detached_states(window: int) -> None:
     """Each loss term is differentiated in a graph of its own that starts `window` + 1 steps before it."""

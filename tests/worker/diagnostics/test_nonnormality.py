@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from cases import Array, linear
+from cases import CELLS, Array, CellCase, linear, problem, problem_of
 from gradhorizon_service.worker import runs
 from gradhorizon_service.worker.block_diagonal import BlockDiagonal
 from gradhorizon_service.worker.diagnostics.nonnormality import Nonnormality, nonnormality
@@ -68,3 +68,18 @@ def test_a_spectrum_says_what_its_matrix_says(radius: float) -> None:
     assert found.eigenvalues_mislead == dense.eigenvalues_mislead
     assert (found.kreiss_constant is None) == (dense.kreiss_constant is None)
     assert (found.kreiss_constant_reason is None) == (found.kreiss_constant is not None)
+
+
+def test_a_linear_leaky_step_is_what_its_powers_are_of() -> None:
+    """W = 0.8 I + 3 E at a = 1/2 makes (1 - a) I + a W the matrix of the first test."""
+    weights = 2.0 * NONNORMAL - np.eye(10)
+    network = CellCase("leaky", {"weights": weights, "leak_rate": 0.5, "activation": "identity"}).network()
+    found = nonnormality(runs.start(problem(network, 1000)))
+    assert (found.about, found.peak_step) == ("step_jacobian", 89)
+    assert found.log10_peak == pytest.approx(np.log10(5.3608e9), abs=1e-3)
+    assert "J^k" in found.says
+
+
+@pytest.mark.parametrize("name", ["leaky tanh", "skip tanh", "rnn identity", "linear", "linear diagonal"])
+def test_elsewhere_it_is_about_the_recurrent_matrix(name: str) -> None:
+    assert nonnormality(runs.start(problem_of(CELLS[name]))).about == "recurrent_matrix"

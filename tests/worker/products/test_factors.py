@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from cases import Array
+from gradhorizon_service.worker.products.companion import Companion
 from gradhorizon_service.worker.products.factors import (
     DenseFactors,
     Factors,
     Repeated,
     Reversed,
     RowScaled,
+    Shifted,
     sequence_of,
     square_core,
 )
@@ -28,6 +30,9 @@ CHAINS: dict[str, Factors] = {
     "dense, shared": DenseFactors(gaussian(0, T, N, N)),
     "dense": DenseFactors(gaussian(1, T, B, N, N)),
     "row scaled": RowScaled(gaussian(2, N, N), gaussian(3, T, B, N)),
+    "shifted": Shifted(gaussian(2, N, N), gaussian(3, T, B, N), 0.7),
+    "companion, inside": Companion(*gaussian(8, 2, 2, 2), gaussian(9, T, B, 2), 2, inside=True),
+    "companion, outside": Companion(*gaussian(8, 2, 1, 1), gaussian(9, T, B, 1), 4, inside=False),
     "repeated": Repeated(gaussian(4, N, N), T),
     "reversed": Reversed(RowScaled(gaussian(5, N, N), gaussian(6, T, B, N))),
 }

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from scipy.special import digamma
 
-from gradhorizon_service.worker.products.factors import DenseFactors, Factors, Repeated, RowScaled
+from gradhorizon_service.worker.products.companion import Companion
+from gradhorizon_service.worker.products.factors import DenseFactors, Factors, Repeated, RowScaled, Shifted
 from gradhorizon_service.worker.products.lyapunov import (
     LyapunovSpectrum,
     exact_spectrum,
@@ -164,6 +165,42 @@ def test_all_forms_of_a_network_agree(size: int) -> None:
     assert explicit.exponents == pytest.approx(whole.exponents, abs=1e-10)
     assert leading.exponents == pytest.approx(whole.exponents[:, : size // 5], abs=1e-10)
     assert leading.standard_errors == pytest.approx(whole.standard_errors[:, : size // 5], abs=1e-9)
+
+
+def of_other_forms(size: int) -> dict[str, Factors]:
+    slopes, other = with_slopes(5, size, 1.5, 200, batch=2), gaussian(15, size, size) / size**0.5
+    return {
+        "shifted": Shifted(slopes.matrix, 0.3 * slopes.slopes, 0.7),
+        "inside": Companion(slopes.matrix, other, slopes.slopes, 2, inside=True),
+        "outside": Companion(slopes.matrix, other, slopes.slopes, 3, inside=False),
+    }
+
+
+@pytest.mark.parametrize("size", [3, 9, 40])
+@pytest.mark.parametrize("form", ["shifted", "inside", "outside"])
+def test_steps_that_keep_or_pass_on_states_have_the_exponents_of_their_dense_selves(
+    form: str, size: int
+) -> None:
+    factors = of_other_forms(size)[form]
+    found, explicit = lyapunov_exponents(factors), lyapunov_exponents(dense(factors))
+    assert found.exponents == pytest.approx(explicit.exponents, abs=1e-9)
+    assert found.mean_log_abs_det == pytest.approx(explicit.mean_log_abs_det, rel=1e-10)
+    assert found.sum_of_exponents == pytest.approx(found.mean_log_abs_det, rel=1e-9)
+
+
+@pytest.mark.parametrize("at", [0, 30, 59])
+def test_a_step_that_undoes_what_it_keeps_is_a_null_direction_at_any_time(at: int) -> None:
+    """c I + W with an eigenvalue -c of W, at one step only."""
+    size = 20
+    frame = np.linalg.qr(gaussian(16, size, size))[0]
+    W = frame @ np.diag([-0.5, *np.linspace(0.2, 0.9, size - 1)]) @ frame.T
+    slopes = np.full((60, 1, size), 0.8)
+    slopes[at] = 1.0
+    for factors in (Shifted(W, slopes, 0.5), dense(Shifted(W, slopes, 0.5))):
+        found = lyapunov_exponents(factors, transient=0)
+        assert np.isneginf(found.exponents[0]).tolist() == [False] * (size - 1) + [True]
+        assert found.mean_log_abs_det is not None
+        assert np.isneginf(found.mean_log_abs_det).all()
 
 
 def test_the_number_of_blocks_does_not_change_exponents() -> None:

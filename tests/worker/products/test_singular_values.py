@@ -10,7 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cases import Array
-from gradhorizon_service.worker.products.factors import DenseFactors, Factors, Repeated, Reversed, RowScaled
+from gradhorizon_service.worker.products.companion import Companion
+from gradhorizon_service.worker.products.factors import (
+    DenseFactors,
+    Factors,
+    Repeated,
+    Reversed,
+    RowScaled,
+    Shifted,
+)
 from gradhorizon_service.worker.products.singular_values import LogSingularValues, log_singular_values
 from high_precision import log_singular_values_of_power, log_singular_values_of_product
 
@@ -330,3 +338,25 @@ def test_what_float64_cannot_resolve_is_resolved_in_integers_while_that_is_cheap
     found = log_singular_values(Repeated(*(0.9 * np.eye(SIZE) + np.eye(SIZE, k=1), STEPS)))
     assert found.algorithm == "integer product"
     assert found.reliable[0]
+
+
+def _retaining() -> dict[str, Factors]:
+    W, V = 1.5 * gaussian(70, 2, 6, 6) / 6**0.5
+    slopes = tanh_slopes(W, 60, 1)
+    return {
+        "shifted": Shifted(W, 0.4 * slopes, 0.6),
+        "shifted, in blocks": Shifted(
+            np.kron(np.diag([1.0, 0.0, 0.0]), V[:2, :2]) + np.diag(W[0]), slopes, 0.6
+        ),
+        "companion": Companion(W[:3, :3], V[:3, :3], slopes[:, :, :3], 2, inside=True),
+        "companion, outside": Companion(W[:2, :2], V[:2, :2], slopes[:, :, :2], 3, inside=False),
+    }
+
+
+@pytest.mark.parametrize("form", _retaining())
+def test_steps_that_keep_or_pass_on_states_have_singular_values_of_extended_precision(form: str) -> None:
+    factors = _retaining()[form]
+    jacobians = [factors.dense(step)[0] for step in range(factors.steps)]
+    found = log_singular_values(factors)
+    assert found.reliable.all()
+    assert found.log_values[0] == pytest.approx(log_singular_values_of_product(jacobians, 400), abs=1e-8)
