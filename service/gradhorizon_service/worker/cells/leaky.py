@@ -119,7 +119,7 @@ class LeakyLinearisation:
 
     def deltas(self, gradients: Sequence[Array]) -> Sequence[Array]:
         scales = self.cell.gain if self.scales is None else self.scales[::-1]
-        return np.asarray(gradients)[:-1] * scales  # type: ignore[no-any-return]
+        return np.asarray(gradients)[:-1] * scales  # type: ignore[return-value]
 
     def parameter_terms(self, deltas: Array, states: Array, inputs: Array | None) -> Mapping[str, OuterSum]:
         recurrent = {"weights": OuterSum(deltas, states[:-1], right_is_state=True)}
