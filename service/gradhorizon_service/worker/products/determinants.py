@@ -58,7 +58,9 @@ def _equilibrated(matrix: Array) -> tuple[Array | None, float]:
 def explicit_determinants(factors: Factors) -> Determinants | None:
     """For diag(d_t) W, and chains that come down to it, without looking at every product; None for other factors."""
     if isinstance(factors, Companion):
-        return explicit_determinants(factors.corner)
+        found, batch = explicit_determinants(factors.corner), (factors.batch,)
+        assert found is not None, "a corner is diag(d_t) W"
+        return Determinants(np.broadcast_to(found.log_sum, batch), np.broadcast_to(found.singular, batch))
     if not isinstance(factors, RowScaled | Repeated):
         return None
     shared = log_determinant(factors.matrix)
