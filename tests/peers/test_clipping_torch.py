@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from gradhorizon_service.worker.clipping import Clipped, ClippingPolicy, clip
+from gradhorizon_service.worker.clipping import Clipped, ClippingPolicy, clip, clip_norms, clip_tensors
 from gradhorizon_service.worker.parameter_gradients import ScaledArray
+from gradhorizon_service.worker.precision import PRECISIONS
 
 DTYPES = {
     "float16": torch.float16,
@@ -37,11 +38,24 @@ GRADIENTS: dict[str, dict[str, np.ndarray]] = {
     "one infinity": {"a": one_large(1e39), "b": np.ones(2)},
     "norm overflows in float64": {"a": one_large(1e300)},
     "zero": {"a": np.zeros(5)},
+    "an infinity": {"a": one_large(np.inf), "b": np.ones(2)},
+    "a negative infinity": {"a": one_large(-np.inf), "b": np.ones(2)},
+    "a NaN": {"a": one_large(np.nan), "b": np.ones(2)},
+    "an infinity and a NaN": {"a": one_large(np.nan), "b": np.array([np.inf])},
+    "one number whose square overflows": {"a": np.array([1e20])},
+    "single numbers whose squares overflow": {"a": np.array([1e20]), "b": np.array([1.0])},
+    "one number whose square underflows": {"a": np.array([-1e-30])},
+    "a matrix and a scalar": {"a": normal(2, 12).reshape(3, 4), "b": np.array(0.3)},
 }
 
 
 def ours(policy: ClippingPolicy, gradients: dict[str, np.ndarray], dtype: str) -> Clipped:
-    return clip(policy, {name: ScaledArray.of(g) for name, g in gradients.items()}, dtype)
+    """By way of scaled arrays, as a diagnosis has them, and of the numbers themselves, as they are sent."""
+    found = clip_tensors(policy, {name: PRECISIONS[dtype].cast(g) for name, g in gradients.items()}, dtype)
+    scaled = clip(policy, {name: ScaledArray.of(g) for name, g in gradients.items()}, dtype)
+    for name, values in found.after.items():
+        assert np.array_equal(scaled.after[name], values, equal_nan=True)
+    return found
 
 
 def theirs(gradients: dict[str, np.ndarray], dtype: str) -> dict[str, torch.Tensor]:
@@ -66,7 +80,8 @@ def test_norm_clipping_is_what_torch_does(name: str, dtype: str, norm_type: floa
     """Within two units in the last place: PyTorch does not fix the order in which squares are added."""
     found = ours(ClippingPolicy("norm", threshold, norm_type, "torch"), GRADIENTS[name], dtype)
     parameters = theirs(GRADIENTS[name], dtype)
-    torch.nn.utils.clip_grad_norm_(parameters.values(), threshold, norm_type)
+    total = torch.nn.utils.clip_grad_norm_(parameters.values(), threshold, norm_type)
+    assert found.norm == pytest.approx(float(total), rel=2 * UNITS[dtype], nan_ok=True)
     for key, parameter in parameters.items():
         expected, after = gradient(parameter), found.after[key].astype(np.float64)
         assert np.array_equal(np.isnan(after), np.isnan(expected))
@@ -79,7 +94,7 @@ def test_norm_clipping_is_what_torch_does(name: str, dtype: str, norm_type: floa
 def test_gradients_enter_the_format_as_torch_casts_them(name: str, dtype: str) -> None:
     found = ours(ClippingPolicy("value", 1.0), GRADIENTS[name], dtype)
     for key, parameter in theirs(GRADIENTS[name], dtype).items():
-        assert np.array_equal(found.before[key].astype(np.float64), gradient(parameter))
+        assert np.array_equal(found.before[key].astype(np.float64), gradient(parameter), equal_nan=True)
 
 
 @pytest.mark.parametrize("name", GRADIENTS)
@@ -90,9 +105,25 @@ def test_value_clipping_is_what_torch_does(name: str, dtype: str, threshold: flo
     parameters = theirs(GRADIENTS[name], dtype)
     torch.nn.utils.clip_grad_value_(parameters.values(), threshold)
     for key, parameter in parameters.items():
-        assert np.array_equal(found.after[key].astype(np.float64), gradient(parameter))
+        assert np.array_equal(found.after[key].astype(np.float64), gradient(parameter), equal_nan=True)
 
 
 def test_torch_reports_a_norm_of_zero_where_squares_underflow() -> None:
     parameters = theirs({"a": np.full(100, 1e-30)}, "float32")
     assert float(torch.nn.utils.clip_grad_norm_(parameters.values(), 1.0)) == 0.0
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("norm_type", [2.0, np.inf])
+@pytest.mark.parametrize("threshold", [0.0, 0.5, 1e39])
+def test_a_history_of_norms_is_what_torch_does_to_a_number_beside_a_zero(
+    dtype: str, norm_type: float, threshold: float
+) -> None:
+    norms = np.concatenate([np.geomspace(1e-44, 1e44, 67), [0.0, 0.5, np.inf, np.nan]])
+    found = clip_norms(ClippingPolicy("norm", threshold, norm_type, "torch"), norms, dtype)
+    for index, norm in enumerate(norms):
+        parameters = theirs({"a": np.array([norm, 0.0])}, dtype)
+        total = torch.nn.utils.clip_grad_norm_(parameters.values(), threshold, norm_type)
+        expected = torch.clamp(threshold / (total + 1e-6), max=1.0)
+        assert float(found.norm[index]) == pytest.approx(float(total), rel=2 * UNITS[dtype], nan_ok=True)
+        assert float(found.factor[index]) == pytest.approx(float(expected), rel=2 * UNITS[dtype], nan_ok=True)

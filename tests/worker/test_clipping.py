@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 from cases import Array
-from gradhorizon_service.worker.clipping import ON_OVERFLOW, Clipped, ClippingPolicy, clip
+from gradhorizon_service.worker.clipping import (
+    ON_OVERFLOW,
+    Clipped,
+    ClippingPolicy,
+    clip,
+    clip_norms,
+    clip_tensors,
+)
 from gradhorizon_service.worker.parameter_gradients import ScaledArray
+from gradhorizon_service.worker.precision import PRECISIONS
 
 FRAMEWORKS = ("torch", "optax", "keras", "keras_global")
 DTYPES = ("float16", "bfloat16", "float32", "float64")
+UNITS = {"float16": 2.0**-10, "bfloat16": 2.0**-7, "float32": 2.0**-22, "float64": 2.0**-50}
+SMALLEST = {"float16": 2.0**-24, "bfloat16": 2.0**-133, "float32": 2.0**-149, "float64": 2.0**-1074}
+
+RECORDED = json.loads((Path(__file__).parents[1] / "recorded" / "clipping.truth.json").read_text("utf-8"))
+RECORDS = {
+    f"{policy} {dtype}": [r for r in RECORDED["results"] if (r["policy"], r["dtype"]) == (policy, dtype)]
+    for policy in ("optax", "keras", "keras_global", "optax value", "keras value")
+    for dtype in DTYPES
+}
 
 
 def clipped(policy: ClippingPolicy, dtype: str, **tensors: Array) -> Clipped:
@@ -116,6 +137,15 @@ def test_an_underflowing_norm_leaves_the_gradient_alone(framework: str) -> None:
     assert np.array_equal(found.after["a"], np.full(100, np.float32(1e-30)))
 
 
+def test_torch_squares_no_number_that_is_alone() -> None:
+    """Its absolute value is its norm, which does not overflow where the square would."""
+    alone = clipped(by_norm("torch"), "float32", a=np.array([1e20]))
+    assert alone.norm == pytest.approx(1e20)
+    assert alone.after["a"] == pytest.approx([1.0])
+    assert clipped(by_norm("torch"), "float32", a=np.array([1e20, 0.0])).norm == np.inf
+    assert clipped(by_norm("optax"), "float32", a=np.array([1e20])).norm == np.inf
+
+
 def test_the_largest_entry_is_the_infinity_norm() -> None:
     found = clipped(by_norm("torch", 1.0, np.inf), "float64", a=np.array([3.0, -8.0]), b=np.array([1.0]))
     assert found.after["a"] == pytest.approx(np.array([3.0, -8.0]) / (8.0 + 1e-6), rel=1e-12)
@@ -127,9 +157,43 @@ def test_the_infinity_norm_does_not_overflow_where_the_euclidean_does() -> None:
     assert found.after["a"] == pytest.approx(np.ones(100))
 
 
-@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("framework", ["torch", "optax"])
 def test_a_threshold_of_zero_makes_every_gradient_zero(framework: str) -> None:
-    assert not clipped(by_norm(framework, 0.0), "float32", a=np.ones(3)).after["a"].any()
+    found = clipped(by_norm(framework, 0.0), "float32", a=np.ones(3))
+    assert not found.after["a"].any()
+    assert found.factors == {"a": 0.0}
+
+
+@pytest.mark.parametrize("framework", ["keras", "keras_global"])
+def test_keras_reads_a_threshold_of_zero_as_no_clipping(framework: str) -> None:
+    found = clipped(by_norm(framework, 0.0), "float32", a=np.ones(3))
+    assert found.after["a"].tolist() == [1.0] * 3
+    assert found.factors == {"a": 1.0}
+    assert not found.triggered
+
+
+def test_optax_divides_zero_by_zero_where_norm_and_threshold_are_zero() -> None:
+    assert np.isnan(clipped(by_norm("optax", 0.0), "float32", a=np.zeros(3)).after["a"]).all()
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_one_nan_spreads_over_everything_that_is_scaled_with_it(framework: str) -> None:
+    found = clipped(by_norm(framework), "float32", a=np.array([1.0, np.nan]), b=np.array([3.0, 4.0]))
+    assert np.isnan(found.after["a"]).all()
+    assert np.isnan(found.after["b"]).all() == (framework != "keras")
+    assert found.triggered
+
+
+def test_clipping_by_value_keeps_a_nan_where_it_is() -> None:
+    found = clipped(ClippingPolicy("value", 1.0), "float32", a=np.array([np.nan, 9.0]))
+    assert np.array_equal(found.after["a"], [np.nan, 1.0], equal_nan=True)
+    assert found.triggered
+
+
+def test_no_clipping_changes_nothing_but_the_format() -> None:
+    found = clipped(ClippingPolicy("none"), "float16", a=np.array([1e5, 0.1]))
+    assert found.after["a"].tolist() == [np.inf, float(np.float16(0.1))]
+    assert not found.triggered
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -159,3 +223,68 @@ def test_float16_norms_are_formed_in_float32() -> None:
 
 def test_every_framework_says_what_it_does_where_the_norm_overflows() -> None:
     assert set(ON_OVERFLOW) == {*FRAMEWORKS, "value", "per_step"}
+
+
+# -- what optax and Keras did: tests/recorded/record_clipping.py ------------------------------------------------------
+
+
+def recorded_gradients(case: str, dtype: str) -> dict[str, Array]:
+    tensors = RECORDED["gradients"][case]
+    return {name: PRECISIONS[dtype].cast(np.array(v, dtype=np.float64)) for name, v in tensors.items()}
+
+
+def policy_of(record: dict[str, Any]) -> ClippingPolicy:
+    if record["policy"].endswith("value"):
+        return ClippingPolicy("value", record["threshold"])
+    return by_norm(record["policy"], record["threshold"])
+
+
+def agrees(found: Any, expected: Any, dtype: str) -> bool:
+    """Within two units in the last place: no framework fixes the order in which squares are added."""
+    found, expected = np.asarray(found, dtype=np.float64), np.array(expected, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        near = np.abs(found - expected) <= 2 * UNITS[dtype] * np.abs(expected) + 2 * SMALLEST[dtype]
+    return bool((near | (found == expected) | (np.isnan(found) & np.isnan(expected))).all())
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_optax_and_keras_did_the_same_eagerly_and_compiled(name: str) -> None:
+    """Keras does not clip by a value of zero, where every other framework makes everything zero."""
+    assert RECORDS[name]
+    for record in RECORDS[name]:
+        if record["policy"] == "keras value" and record["threshold"] == 0.0:
+            continue
+        found = clip_tensors(
+            policy_of(record), recorded_gradients(record["case"], record["dtype"]), record["dtype"]
+        )
+        for outcome in (record, record.get("compiled", record)):
+            for tensor, expected in outcome["after"].items():
+                assert agrees(found.after[tensor], expected, record["dtype"]), (record, found.after[tensor])
+            if "norm" in outcome:
+                assert agrees(found.norm, outcome["norm"], record["dtype"]), (record, found.norm)
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_history_of_norms_is_clipped_as_gradients_of_a_number_beside_a_zero_are(
+    framework: str, dtype: str
+) -> None:
+    norms = np.concatenate([np.geomspace(1e-45, 1e45, 91), [0.0, 1.0, 0.5, np.inf, np.nan]])
+    for threshold in (0.0, 0.5, 3.0):
+        policy = by_norm(framework, threshold)
+        history = clip_norms(policy, norms, dtype)
+        for index, norm in enumerate(norms):
+            one = clip_tensors(policy, {"a": PRECISIONS[dtype].cast(np.array([norm, 0.0]))}, dtype)
+            assert one.factors is not None
+            assert np.array_equal(history.factor[index], one.factors["a"], equal_nan=True)
+            assert history.triggered[index] == one.triggered
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_factor_is_what_gradients_were_multiplied_by(framework: str, dtype: str) -> None:
+    found = clipped(by_norm(framework), dtype, a=np.full(4, 3.0), b=np.array([-0.25]))
+    assert found.factors is not None
+    for name, before in found.before.items():
+        expected = before.astype(np.float64) * found.factors[name]
+        assert agrees(found.after[name], expected, dtype)

@@ -45,6 +45,14 @@ def test_a_norm_is_brought_to_its_threshold_without_turning() -> None:
     assert found.cosine == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("framework", ["keras", "keras_global"])
+def test_a_threshold_of_zero_is_no_clipping_in_keras(framework: str) -> None:
+    found = bias_gradient(np.array([3.0, 4.0]), norm(0.0, framework))
+    assert not found.triggered
+    assert found.factor == pytest.approx(1.0)
+    assert "Keras reads a threshold of 0 as no clipping" in found.says
+
+
 def test_values_are_cut_one_by_one_which_turns_the_gradient() -> None:
     found = bias_gradient(np.array([0.3, 4.0]), ClippingPolicy("value", 1.0))
     before, after = np.array([0.3, 4.0]), np.array([0.3, 1.0])

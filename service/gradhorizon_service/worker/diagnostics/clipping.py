@@ -72,7 +72,6 @@ def clipping(run: Run) -> ClippingEffect:
     horizon_before = run.crossing(nats).first
     cut = policy.kind == "per_step"
     horizon_after = run.crossing(nats, clipped=True).first if cut else horizon_before
-    kind = policy.framework or "torch" if policy.kind == "norm" else policy.kind
     return ClippingEffect(
         policy.kind,
         policy.framework,
@@ -92,7 +91,7 @@ def clipping(run: Run) -> ClippingEffect:
         share_reason,
         horizon_before,
         horizon_after,
-        ON_OVERFLOW[kind],
+        ON_OVERFLOW[policy.rule],
         _says(policy, triggered, comparison, horizon_before, horizon_after),
     )
 
@@ -183,6 +182,8 @@ def _says(
             "the policy does not step in, but in the training dtype this gradient underflows to zero: nothing of it "
             "reaches the optimizer"
         )
+    if not triggered and policy.threshold == 0.0 and policy.rule in ("keras", "keras_global"):
+        return "the policy never steps in: Keras reads a threshold of 0 as no clipping"
     if not triggered:
         return "the policy does not step in: this gradient is within its threshold, and the horizon is where it was"
     if policy.kind == "norm" and policy.framework == "keras":
