@@ -10,6 +10,7 @@ import numpy as np
 
 from . import runs
 from ._types import Array
+from .clippings import clippings
 from .diagnostics import DIAGNOSTICS
 from .diagnostics.nonnormality import Nonnormality, matrix_nonnormality
 from .diagnostics.spectrum import Spectrum, matrix_spectrum
@@ -100,6 +101,7 @@ def analyse_spectrum(problem: SpectrumProblem) -> SpectrumResult:
 FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {
     "diagnose": diagnose,
     "compare": compare,
+    "clippings": clippings,
     "spectrum": analyse_spectrum,
 }
 """Name of a computation -> the function a worker process runs for it."""
