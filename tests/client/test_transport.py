@@ -58,6 +58,22 @@ class HalfTensor(Tensor):
         return self.array.astype(np.float64)
 
 
+def test_what_is_not_finite_travels_in_a_part_where_it_may() -> None:
+    body = build_body({"norms": [1.0, float("nan")], "gradients": {"layers": np.ones((2, 2)), "w": np.inf}})
+    assert json.loads(body.document) == {
+        "norms": {"tensor": "array-0"},
+        "gradients": {"layers": [[1.0, 1.0], [1.0, 1.0]], "w": {"tensor": "array-1"}},
+    }
+    assert np.array_equal(body.parts["array-0"], [1.0, np.nan], equal_nan=True)
+    with pytest.raises(InvalidRequest, match=r"\$.bias\[0\]"):
+        build_body({"bias": np.array([np.nan])})
+
+
+def test_a_gradient_that_is_no_array_is_named() -> None:
+    with pytest.raises(InvalidRequest, match=r"\$.gradients.w"):
+        build_body({"gradients": {"w": [[1.0], [2.0, 3.0]]}})
+
+
 @pytest.mark.parametrize(
     ("value", "written"),
     [

@@ -34,6 +34,9 @@ MOST_PARTS = 32
 LISTS = frozenset({"layers", "biases", "lags"})
 """Fields that are lists on the wire whatever holds them here: an array is taken apart along its first axis."""
 
+ANY_NUMBER = frozenset({"gradients", "norms"})
+"""Fields whose arrays may hold NaN and infinities; such arrays travel as parts, since JSON has no numbers for them."""
+
 File = tuple[str, tuple[str, bytes, str]]
 
 
@@ -103,6 +106,9 @@ class _Writer:
             if not isinstance(name, str):
                 raise _refused(path, f"has the key {name!r}; keys are strings")
             place = f"{path}.{name}"
+            if name in ANY_NUMBER:
+                document[name] = self._of_any_number(value, place)
+                continue
             document[name] = self.plain(_taken_apart(value, place) if name in LISTS else value, place)
         return document
 
@@ -124,9 +130,20 @@ class _Writer:
             raise _refused(path, f"is {number}; numbers in a request are finite")
         return number
 
-    def _array(self, value: Any, path: str) -> Any:
-        array = _checked(_read_array(value, path), path)
-        if array.size > INLINE_ELEMENTS:
+    def _of_any_number(self, value: Any, path: str) -> Any:
+        """An array, or arrays by name, whose names mean nothing here."""
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            return self._array(value, path, finite=False)
+        for name in value:
+            if not isinstance(name, str):
+                raise _refused(path, f"has the key {name!r}; keys are strings")
+        return {name: self._of_any_number(item, f"{path}.{name}") for name, item in value.items()}
+
+    def _array(self, value: Any, path: str, *, finite: bool = True) -> Any:
+        array = _checked(_read_array(value, path), path, finite)
+        if array.size > INLINE_ELEMENTS or not (finite or np.isfinite(array).all()):
             return self._reference(array)
         if array.dtype.kind == "c":
             array = np.stack([array.real, array.imag], axis=-1)
@@ -176,13 +193,13 @@ def _upcast(value: Any, path: str, error: Exception) -> Array:
         raise _refused(path, f"cannot be read as an array: {error}") from error
 
 
-def _checked(array: Array, path: str) -> Array:
-    """Return the array contiguous, little-endian and of a portable type, having found it finite."""
+def _checked(array: Array, path: str, finite: bool) -> Array:
+    """Return the array contiguous, little-endian and of a portable type, having found it finite where it must be."""
     if array.dtype.kind == "V" and array.dtype.names is None:  # bfloat16 and its kin, as of ml_dtypes
         array = array.astype(np.float64)
     if array.dtype.kind not in "iufc":
         raise _refused(path, f"has dtype {array.dtype}; an array of numbers is needed")
-    if not np.isfinite(array).all():
+    if finite and not np.isfinite(array).all():
         place = "".join(f"[{index}]" for index in np.argwhere(~np.isfinite(array))[0])
         raise _refused(path + place, "holds a NaN or an infinity")
     portable = array.astype(_portable(array.dtype), copy=False)

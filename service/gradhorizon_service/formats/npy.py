@@ -17,7 +17,7 @@ Buffer = bytes | bytearray | memoryview
 MAGIC = b"\x93NUMPY"
 MAX_HEADER = 4096
 """Bytes; NumPy writes 118 for every array of numbers."""
-MAX_AXES = 4
+MAX_AXES = 8
 
 _DESCRIPTION = re.compile(r"[<>|=]?([fiuc])(\d{1,2})")
 _SIZES = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "c": (8, 16)}
@@ -26,7 +26,7 @@ _SIZES = {"f": (2, 4, 8), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "c": (8, 16)}
 def read_npy(data: Buffer) -> Array:
     """Return the array as a view of `data`, in its own dtype and byte order; raises TensorFault.
 
-    Accepted: real, integer and complex numbers of at most 64 bits a component, and at most four axes.
+    Accepted: real, integer and complex numbers of at most 64 bits a component, and at most eight axes.
     """
     start, dtype, shape, order = read_header(bytes(data[: MAX_HEADER + 12]))
     needed, there = math.prod(shape) * dtype.itemsize, len(data) - start

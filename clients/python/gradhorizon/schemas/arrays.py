@@ -16,6 +16,8 @@ from pydantic_core import PydanticCustomError, core_schema
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
+MAX_AXES = 8
+"""Axes of an array of any shape; weights of a convolution over space and time have five."""
 CONTEXT_KEY = "tensors"
 """Where a `TensorStore` lives in pydantic's validation context."""
 
@@ -26,6 +28,14 @@ class TensorStore:
 
     parts: Mapping[str, Array | Mapping[str, Array]] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
+    _read: dict[tuple[str, str | None, str], Array] = field(default_factory=dict)
+
+    def numbers(self, part: str, name: str | None, kind: str) -> Array:
+        """Return the numbers a reference means, read once: many references to a part hold no more than one."""
+        key = (part, name, kind)
+        if key not in self._read:
+            self._read[key] = _converted(self.resolve(part, name), kind)
+        return self._read[key]
 
     def resolve(self, part: str, name: str | None) -> Array:
         """Return the array a reference means; raises PydanticCustomError where there is none."""
@@ -54,11 +64,15 @@ class TensorStore:
 
 @dataclass(frozen=True)
 class ArrayRule:
-    """What one array field accepts: the numbers of axes, the kind of numbers, and whether one number may fill it."""
+    """What one array field accepts: the numbers of axes, the kind of numbers, and whether one number may fill it.
+
+    Unless it is to be `finite`, NaN and infinities pass; they can only come in a binary part, or from Python.
+    """
 
     axes: tuple[int, ...]
     kind: Literal["real", "integer", "complex"] = "real"
     scalar: bool = False
+    finite: bool = True
 
     def __get_pydantic_core_schema__(
         self, source: Any, handler: GetCoreSchemaHandler
@@ -82,8 +96,13 @@ class ArrayRule:
             forms.append(nested)
         return {"anyOf": [*forms, _REFERENCE_SCHEMA]}
 
+    def _numbers(self, value: Any, info: core_schema.ValidationInfo) -> Array:
+        if isinstance(value, Mapping):
+            return _referenced(value, info, self.kind)
+        return _converted(_as_array(value, self.kind), self.kind)
+
     def _validate(self, value: Any, info: core_schema.ValidationInfo) -> Array:
-        array = _converted(_as_array(value, info, self.kind), self.kind)
+        array = self._numbers(value, info)
         if array.ndim not in self.axes and not (array.ndim == 0 and self.scalar):
             wanted = " or ".join(str(axes) for axes in self.axes)
             raise _fault(
@@ -92,7 +111,7 @@ class ArrayRule:
         if array.size == 0:
             raise _fault("array_empty", f"is empty (shape {list(array.shape)})")
         finite = np.isfinite(array)
-        if not finite.all():
+        if self.finite and not finite.all():
             where = "".join(f"[{i}]" for i in np.argwhere(~finite)[0]) if array.ndim else ""
             raise _fault("array_not_finite", f"holds a NaN or an infinity at {where or 'its only entry'}")
         array.flags.writeable = False
@@ -103,11 +122,9 @@ def _fault(code: str, message: str) -> PydanticCustomError:
     return PydanticCustomError(code, "{message}", {"message": message})
 
 
-def _as_array(value: Any, info: core_schema.ValidationInfo, kind: str) -> Array:
+def _as_array(value: Any, kind: str) -> Array:
     if isinstance(value, np.ndarray):
         return value
-    if isinstance(value, Mapping):
-        return _referenced(value, info)
     if kind == "complex" and isinstance(value, list):
         return _complex_list(value)
     if isinstance(value, (list, tuple)):
@@ -126,7 +143,7 @@ def _as_array(value: Any, info: core_schema.ValidationInfo, kind: str) -> Array:
     raise _fault("array_wrong_type", "must be numbers in nested lists, or {'tensor': part}")
 
 
-def _referenced(value: Mapping[str, Any], info: core_schema.ValidationInfo) -> Array:
+def _referenced(value: Mapping[str, Any], info: core_schema.ValidationInfo, kind: str) -> Array:
     part, name = value.get("tensor"), value.get("name")
     if (
         not isinstance(part, str)
@@ -139,7 +156,7 @@ def _referenced(value: Mapping[str, Any], info: core_schema.ValidationInfo) -> A
     store = (info.context or {}).get(CONTEXT_KEY)
     if not isinstance(store, TensorStore):
         raise _fault("tensor_not_found", "refers to a part, but the request came without parts")
-    return store.resolve(part, name)
+    return store.numbers(part, name, kind)
 
 
 def _check_numbers(value: list[Any] | tuple[Any, ...], path: str) -> None:
@@ -233,5 +250,9 @@ CubeValues = Annotated[Array, ArrayRule(axes=(3,))]
 """(T, N, N) float64."""
 LabelValues = Annotated[Array, ArrayRule(axes=(1, 2), kind="integer", scalar=True)]
 """(B,) or (B, T) int64."""
+GradientValues = Annotated[Array, ArrayRule(axes=tuple(range(1, MAX_AXES + 1)), scalar=True, finite=False)]
+"""Any shape, float64, NaN and infinities included: the gradient of one parameter."""
+NormValues = Annotated[Array, ArrayRule(axes=(1,), finite=False)]
+"""(T,) float64, NaN and infinities included."""
 ComplexValues = Annotated[Array, ArrayRule(axes=(1,), kind="complex")]
 """(n,) complex128 from numbers and [re, im] pairs."""
