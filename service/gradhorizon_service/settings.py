@@ -83,6 +83,9 @@ class Settings(BaseModel):
     max_batch: Count = Field(Limits.max_batch, description="Sequences of a batch.")
     max_points: Count = Field(Limits.max_points, description="Points of a reported series.")
     max_lags: Count = Field(Limits.max_lags, description="Lags asked for by name.")
+    max_tensors: Count = Field(Limits.max_tensors, description="Gradients to clip, by name.")
+    max_norms: Count = Field(Limits.max_norms, description="Norms of a history.")
+    max_values: Count = Field(Limits.max_values, description="Numbers of clipped gradients in one answer.")
     sync_seconds: Seconds = Field(
         Limits.sync_seconds,
         description="Estimated computing time of an answer; over it, 422 with the estimate.",

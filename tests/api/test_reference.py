@@ -19,6 +19,10 @@ EXAMPLES = {
         f"/v1/diagnoses: {name}": ("/v1/diagnoses", entry["value"])
         for name, entry in examples.DIAGNOSES.items()
     },
+    **{
+        f"/v1/clippings: {name}": ("/v1/clippings", entry["value"])
+        for name, entry in examples.CLIPPINGS.items()
+    },
     **{f"/v1/spectra: {name}": ("/v1/spectra", entry["value"]) for name, entry in examples.SPECTRA.items()},
 }
 
@@ -45,7 +49,15 @@ def test_the_example_with_a_tensor_runs(post_parts: Any) -> None:
     assert response.status_code == 200, response.text
 
 
-@pytest.mark.parametrize("path", ["/v1/diagnoses", "/v1/spectra"])
+def test_the_example_with_gradients_in_a_part_runs(post_parts: Any) -> None:
+    stream = io.BytesIO()
+    np.savez(stream, weight_hh_l0=np.array([[1e5, np.nan]]))
+    files = {"gradients": ("gradients.npz", stream.getvalue())}
+    response = post_parts(examples.TENSOR_CLIPPINGS, files, "/v1/clippings")
+    assert response.status_code == 200, response.text
+
+
+@pytest.mark.parametrize("path", ["/v1/diagnoses", "/v1/spectra", "/v1/clippings"])
 def test_both_forms_of_a_body_and_every_failure_are_described(path: str, document: dict[str, Any]) -> None:
     operation = document["paths"][path]["post"]
     assert set(operation["requestBody"]["content"]) == {"application/json", "multipart/form-data"}

@@ -1,20 +1,34 @@
-"""docs/client.md runs, block after block, against a live service."""
+"""What docs/client.md and docs/clippings.md show runs, block after block, against a live service."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import gradhorizon
 
-PAGE = (Path(__file__).parents[2] / "docs" / "client.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "client.md").read_text(encoding="utf-8")
 
 
-def test_every_example_runs(live_url: str) -> None:
-    names: dict[str, object] = {}
-    for block in re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL):
-        exec(compile(block.replace("http://localhost:8000", live_url), "docs/client.md", "exec"), names)
+def names_after_running(page: str, live_url: str) -> dict[str, Any]:
+    names: dict[str, Any] = {}
+    text = (DOCS / page).read_text(encoding="utf-8")
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(compile(block.replace("http://localhost:8000", live_url), page, "exec"), names)
+    return names
+
+
+def test_every_example_of_the_client_runs(live_url: str) -> None:
+    names = names_after_running("client.md", live_url)
     assert names["tanh"] != names["relu"]
+
+
+def test_the_example_of_clippings_runs(live_url: str) -> None:
+    names = names_after_running("clippings.md", live_url)
+    assert names["now"].policies[0].clipped
+    assert names["then"].advice.threshold < 10
 
 
 def test_every_error_is_documented() -> None:

@@ -200,6 +200,58 @@ def test_spectrum_is_the_same_without_a_wire(live: Client, here: Client, argumen
     assert differences(here.spectrum(**arguments), live.spectrum(**arguments)) == []
 
 
+POLICIES = [
+    *(
+        {"kind": "norm", "threshold": 1.0, "framework": f}
+        for f in ("torch", "optax", "keras", "keras_global")
+    ),
+    {"kind": "none"},
+]
+HOLES = np.where(np.arange(5000) % 999 == 7, np.nan, RNG.lognormal(size=5000))
+
+CLIPPINGS: dict[str, dict[str, Any]] = {
+    "small gradients": {"gradients": {"layers": LARGE[:2, :3], "lags": 0.5}, "include": ["values"]},
+    "large gradients": {"gradients": {"a": LARGE, "b": LARGE}, "dtype": "bfloat16"},
+    "gradients with holes": {"gradients": {"a": [1.0, np.nan], "b": np.array(np.inf)}, "dtype": "float16"},
+    "many gradients with holes": {"gradients": {f"t{i}": np.full(i + 1, np.inf) for i in range(40)}},
+    "five axes": {
+        "gradients": {"conv": RNG.standard_normal((2, 3, 1, 2, 2)), "big": np.ones((8, 8, 4, 4, 5))}
+    },
+    "zero": {"gradients": {"a": np.zeros(3)}},
+    "norms": {"norms": [1.0, 0.0, 2.0, 1e25]},
+    "norms with holes": {"norms": HOLES, "max_points": 50},
+}
+CLIPPINGS_REFUSED: dict[str, dict[str, Any]] = {
+    "nothing": {},
+    "both": {"gradients": {"a": [1.0]}, "norms": [1.0]},
+    "no gradient": {"gradients": {}},
+    "empty gradient": {"gradients": {"a": np.zeros((0, 3))}},
+    "two axes of norms": {"norms": [[1.0]]},
+    "a negative norm": {"norms": [1.0, -1.0]},
+    "too many policies": {"norms": [1.0], "policies": [{"kind": "none"}] * 65},
+    "too many tensors": {"gradients": {f"t{i}": 1.0 for i in range(5000)}},
+}
+
+
+@pytest.mark.parametrize("request_", CLIPPINGS.values(), ids=CLIPPINGS)
+def test_clippings_are_the_same_without_a_wire(live: Client, here: Client, request_: dict[str, Any]) -> None:
+    """Also what is NaN or infinite: it travels in parts, since JSON has no number for it."""
+    request_ = {"policies": POLICIES, **request_}
+    assert differences(here.clippings(request_), live.clippings(request_)) == []
+
+
+@pytest.mark.parametrize("request_", CLIPPINGS_REFUSED.values(), ids=CLIPPINGS_REFUSED)
+def test_refused_clippings_are_the_same_without_a_wire(
+    live: Client, here: Client, request_: dict[str, Any]
+) -> None:
+    refusals = []
+    for client in (live, here):
+        with pytest.raises(gradhorizon.RequestRefused) as refused:
+            client.clippings(request_)
+        refusals.append((refused.value.code, refused.value.detail, refused.value.limit))
+    assert refusals[0] == refusals[1]
+
+
 def test_catalog_and_health_are_the_same_without_a_wire(live: Client, here: Client) -> None:
     assert live.catalog() == here.catalog()
     assert live.health() == here.health()

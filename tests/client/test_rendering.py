@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradhorizon import Client, Diagnosis, Spectrum
+from gradhorizon import Client, Clippings, Diagnosis, Spectrum
 from gradhorizon._summaries import ROWS, _bars, _complex, _decades, _spread
 
 
@@ -46,6 +46,32 @@ def matrix(here: Client) -> Spectrum:
     return here.spectrum([[0.0, 2.0], [-0.5, 0.0]])
 
 
+@pytest.fixture(scope="module")
+def clipped(here: Client) -> Clippings:
+    return here.clippings(
+        gradients={"large": np.full(4, 1e20), "<small>": [0.5, np.nan]},
+        policies=[{"kind": "norm", "threshold": 1.0}, {"kind": "value", "threshold": 1.0}, {"kind": "none"}],
+    )
+
+
+@pytest.fixture(scope="module")
+def history(here: Client) -> Clippings:
+    norms = np.append(np.random.default_rng(0).lognormal(size=500), [0.0, np.nan, 1e30])
+    return here.clippings(norms=norms, policies=[{"kind": "norm", "threshold": 2.0, "norm_type": "inf"}])
+
+
+def test_printed_clippings_say_what_comes_out_of_every_policy(clipped: Clippings, history: Clippings) -> None:
+    printed = str(clipped)
+    assert printed.startswith("no threshold")
+    for policy in ("torch norm at 1", "value at 1", "no clipping"):
+        assert f"{policy}: " in printed
+    printed = str(history)
+    assert printed.startswith(f"threshold {history.advice.threshold:.4g}")
+    for part in ("nan at step 501", "torch inf-norm at 2", "10 times the median", "outliers"):
+        assert part in printed
+    assert max(map(len, [*str(clipped).splitlines(), *printed.splitlines()])) <= 100
+
+
 def test_printed_diagnosis_says_verdict_horizon_and_every_diagnostic(full: Diagnosis) -> None:
     printed = str(full)
     assert printed.startswith("vanishing  ")
@@ -76,8 +102,10 @@ def test_printed_spectrum_says_radius_and_eigenvalues(matrix: Spectrum) -> None:
     assert "0 + 1i" in printed
 
 
-def test_notebooks_get_balanced_html_with_the_same_facts(full: Diagnosis, matrix: Spectrum) -> None:
-    for report in (full, matrix):
+def test_notebooks_get_balanced_html_with_the_same_facts(
+    full: Diagnosis, matrix: Spectrum, clipped: Clippings, history: Clippings
+) -> None:
+    for report in (full, matrix, clipped, history):
         page = Balance()
         page.feed(report._repr_html_())
         assert not page.open
@@ -101,6 +129,13 @@ def test_exact_zeros_are_called_zero(diagnosis_document: dict[str, Any]) -> None
 def test_repr_is_one_line(full: Diagnosis, matrix: Spectrum) -> None:
     assert repr(full) == f"<Diagnosis: vanishing, horizon {full.horizon.steps}>"
     assert repr(matrix) == "<Spectrum: 2 x 2, radius 1>"
+
+
+@pytest.mark.parametrize("name", ["clipped", "history"])
+def test_json_of_clippings_reads_back_as_itself(name: str, request: pytest.FixtureRequest) -> None:
+    """Decades that are zero and decades that are undefined are both null: a reason tells them apart."""
+    report: Clippings = request.getfixturevalue(name)
+    assert Clippings.model_validate_json(report.to_json()).to_json() == report.to_json()
 
 
 def test_json_of_a_report_reads_back_as_itself(full: Diagnosis, matrix: Spectrum) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 import gradhorizon
 from gradhorizon import AsyncClient, Client
-from gradhorizon.schemas import ComparisonRequest, DiagnosisRequest, SpectrumRequest
+from gradhorizon.schemas import ClippingsRequest, ComparisonRequest, DiagnosisRequest, SpectrumRequest
 
 
 def keywords(method: object) -> set[str]:
@@ -26,6 +26,15 @@ def test_compare_takes_every_field_of_the_request_and_no_other() -> None:
 
 def test_spectrum_takes_every_field_of_the_request_and_no_other() -> None:
     assert keywords(Client.spectrum) | {"source"} == set(SpectrumRequest.model_fields)
+
+
+def test_clippings_takes_every_field_of_the_request_and_no_other() -> None:
+    assert keywords(Client.clippings) == set(ClippingsRequest.model_fields)
+
+
+@pytest.mark.parametrize("method", ["diagnose", "compare", "spectrum", "clippings"])
+def test_both_clients_take_the_same(method: str) -> None:
+    assert keywords(getattr(Client, method)) == keywords(getattr(AsyncClient, method))
 
 
 @pytest.mark.parametrize("name", gradhorizon.__all__)

@@ -37,15 +37,17 @@ if TYPE_CHECKING:
         ServiceMissing,
         TimedOut,
     )
-    from ._reports import Comparison, Diagnosis, Spectrum
+    from ._reports import Clippings, Comparison, Diagnosis, Spectrum
     from ._version import __version__
-    from .schemas import Catalog, ComparisonRequest, DiagnosisRequest, SpectrumRequest
+    from .schemas import Catalog, ClippingsRequest, ComparisonRequest, DiagnosisRequest, SpectrumRequest
 
 __all__ = [
     "AsyncClient",
     "CannotRun",
     "Catalog",
     "Client",
+    "Clippings",
+    "ClippingsRequest",
     "Comparison",
     "ComparisonRequest",
     "ComputationTimedOut",
@@ -75,8 +77,11 @@ _HOMES = {
     "Client": "._client",
     "AsyncClient": "._async_client",
     "__version__": "._version",
-    **dict.fromkeys(("Comparison", "Diagnosis", "Spectrum"), "._reports"),
-    **dict.fromkeys(("Catalog", "ComparisonRequest", "DiagnosisRequest", "SpectrumRequest"), ".schemas"),
+    **dict.fromkeys(("Clippings", "Comparison", "Diagnosis", "Spectrum"), "._reports"),
+    **dict.fromkeys(
+        ("Catalog", "ClippingsRequest", "ComparisonRequest", "DiagnosisRequest", "SpectrumRequest"),
+        ".schemas",
+    ),
 }
 """Where a public name lives; every other one is an exception."""
 

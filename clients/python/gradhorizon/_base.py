@@ -25,10 +25,11 @@ from ._exceptions import (
     TimedOut,
     class_of,
 )
-from ._reports import Comparison, Diagnosis, Spectrum
+from ._reports import Clippings, Comparison, Diagnosis, Spectrum
 from ._transport import Body, build_body
 from ._version import __version__
 from .schemas.catalog import Catalog
+from .schemas.clippings import ClippingsRequest
 from .schemas.comparisons import ComparisonRequest
 from .schemas.diagnoses import DiagnosisRequest
 from .schemas.errors import FieldError
@@ -88,6 +89,9 @@ class BaseClient:
         )
         request = _merged(source, fields) if whole else _merged({"source": source}, fields)
         return Call("POST", "/v1/spectra", Spectrum, build_body(request))
+
+    def _clippings(self, request: ClippingsRequest | Json | None, **fields: Any) -> Call[Clippings]:
+        return Call("POST", "/v1/clippings", Clippings, build_body(_merged(request, fields)))
 
     def _catalog(self) -> Call[Catalog]:
         return Call("GET", "/v1/catalog", Catalog)

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-    from ._reports import Comparison, Diagnosis, Spectrum
+    from ._reports import Clippings, Comparison, Diagnosis, Spectrum
     from .schemas import (
         Catalog,
         Clipping,
+        ClippingsRequest,
         ComparisonRequest,
         DiagnosisRequest,
         DiagnosticName,
@@ -190,6 +191,36 @@ class Client(BaseClient):
     ) -> Spectrum:
         """Ask for the spectrum and the non-normality of one matrix: an array, a source, or a whole request."""
         return self._send(self._spectrum(source, depth=depth, include_matrix=include_matrix, seed=seed))
+
+    def clippings(
+        self,
+        request: ClippingsRequest | Json | None = None,
+        /,
+        *,
+        gradients: Mapping[str, Any] | None = None,
+        norms: Any = None,
+        policies: Sequence[Clipping | Json] | None = None,
+        dtype: Dtype | None = None,
+        include: Sequence[str] | None = None,
+        max_points: int | None = None,
+    ) -> Clippings:
+        """Ask what clipping policies make of gradients or of a history of their norms, and which threshold to use.
+
+        NaN and infinities are welcome: what a framework makes of them is the question.
+
+            gh.clippings(norms=history, policies=[{"kind": "norm", "threshold": 1.0, "framework": "optax"}])
+        """
+        return self._send(
+            self._clippings(
+                request,
+                gradients=gradients,
+                norms=norms,
+                policies=policies,
+                dtype=dtype,
+                include=include,
+                max_points=max_points,
+            )
+        )
 
     def catalog(self) -> Catalog:
         """Ask what this service offers, and its limits."""

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from ._clipping_summaries import summarize_clippings
 from ._summaries import Section, Summary, summarize_comparison, summarize_diagnosis, summarize_spectrum
-from .schemas import Comparison, Diagnosis, Spectrum
+from .schemas import Clippings, Comparison, Diagnosis, Spectrum
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -34,6 +35,7 @@ _SUMMARIES: Mapping[type, Callable[[Any], Summary]] = {
     Diagnosis: summarize_diagnosis,
     Comparison: summarize_comparison,
     Spectrum: summarize_spectrum,
+    Clippings: summarize_clippings,
 }
 
 

@@ -55,6 +55,20 @@ class Comparison(_Displayed, schemas.Comparison):
         return f"<Comparison: {len(self.rows)} rows, {self.says}>"
 
 
+class Clippings(_Displayed, schemas.Clippings):
+    """The answer about clipping; -inf where a log10 means exactly zero, NaN where one is undefined."""
+
+    def to_json(self) -> str:
+        """Return the report as the service wrote it: strict JSON."""
+        return self.model_dump_json(indent=2)
+
+    def __repr__(self) -> str:
+        """Return one line: a report may hold many tensors."""
+        given = "gradients" if self.history is None else f"{self.history.count} norms"
+        advised = "none" if self.advice.threshold is None else f"{self.advice.threshold:.4g}"
+        return f"<Clippings: {given}, {len(self.policies or self.histories)} policies, threshold advised {advised}>"
+
+
 class Spectrum(_Displayed, schemas.Spectrum):
     """The answer about one matrix; its fields hold NumPy arrays."""
 

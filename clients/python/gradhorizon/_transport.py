@@ -35,7 +35,7 @@ LISTS = frozenset({"layers", "biases", "lags"})
 """Fields that are lists on the wire whatever holds them here: an array is taken apart along its first axis."""
 
 ANY_NUMBER = frozenset({"gradients", "norms"})
-"""Fields whose arrays may hold NaN and infinities; such arrays travel as parts, since JSON has no numbers for them."""
+"""Fields of a request whose arrays may hold NaN and infinities, and then travel as parts: JSON has no such numbers."""
 
 File = tuple[str, tuple[str, bytes, str]]
 
@@ -106,7 +106,7 @@ class _Writer:
             if not isinstance(name, str):
                 raise _refused(path, f"has the key {name!r}; keys are strings")
             place = f"{path}.{name}"
-            if name in ANY_NUMBER:
+            if path == "$" and name in ANY_NUMBER:
                 document[name] = self._of_any_number(value, place)
                 continue
             document[name] = self.plain(_taken_apart(value, place) if name in LISTS else value, place)

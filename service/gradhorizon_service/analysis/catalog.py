@@ -89,6 +89,9 @@ _LIMITS = {
     "max_batch": "sequences",
     "max_points": "points of a reported series",
     "max_lags": "lags asked for by name",
+    "max_tensors": "gradients to clip, by name",
+    "max_norms": "norms of a history",
+    "max_values": "numbers of clipped gradients in one answer",
     "sync_seconds": "estimated computing time of an answer, in seconds",
     "memory_bytes": "estimated memory of a computation, in bytes",
 }

@@ -18,7 +18,7 @@ def check_sizes(filled: Filled, limits: Limits) -> None:
     request = filled.request
     spectral = is_spectral(request.network)
     layered = request.network.cell in ("feedforward", "jacobians")
-    checks = [
+    checks: list[tuple[str, str, int]] = [
         ("$.network", "max_modes" if spectral else "max_size", filled.shape.largest),
         ("$.depth", "max_layers" if layered else "max_depth", (request.depth or 0) + request.burn_in),
         ("$", "max_batch", filled.batch),
@@ -26,9 +26,7 @@ def check_sizes(filled: Filled, limits: Limits) -> None:
         ("$.lags", "max_lags", len(request.lags or ())),
     ]
     for path, name, found in checks:
-        allowed = getattr(limits, name)
-        if found > allowed:
-            raise LimitExceeded(path, name, allowed, found)
+        within(path, name, found, limits)
 
 
 _BY_NAME_WHERE_DEAR = ("remedies",)
@@ -102,7 +100,13 @@ def within_cost(seconds: float, limits: Limits, advice: str = "ask for fewer row
         raise CostOverLimit(seconds, limits.sync_seconds, "seconds", "sync_seconds", advice)
 
 
+def within(path: str, limit: str, found: int, limits: Limits) -> None:
+    """Raise LimitExceeded for a size over the limit of that name."""
+    allowed = getattr(limits, limit)
+    if found > allowed:
+        raise LimitExceeded(path, limit, allowed, found)
+
+
 def depth_within(request_depth: int, limits: Limits) -> None:
     """Raise LimitExceeded for a depth over the limit."""
-    if request_depth > limits.max_depth:
-        raise LimitExceeded("$.depth", "max_depth", limits.max_depth, request_depth)
+    within("$.depth", "max_depth", request_depth, limits)

@@ -23,6 +23,12 @@ class Limits:
     """Points of a reported series."""
     max_lags: int = 4096
     """Lags asked for by name."""
+    max_tensors: int = 4096
+    """Gradients to clip, by name."""
+    max_norms: int = 10_000_000
+    """Norms of a history."""
+    max_values: int = 4_194_304
+    """Numbers of clipped gradients in one answer."""
     sync_seconds: float = 60.0
     """Estimated computing time of an answer."""
     memory_bytes: int = 2 << 30

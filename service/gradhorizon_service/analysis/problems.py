@@ -19,6 +19,7 @@ from gradhorizon_service.worker.seeds import derive_seed
 from .errors import DiagnosticNotApplicable, Fault, InvalidRequest, InvalidShape
 from .filling import Filled
 from .initial_states import given_state
+from .policies import worker_policy
 from .sources import worker_source
 
 
@@ -187,11 +188,7 @@ _LOSSES: Mapping[str, Callable[[Any, Filled], losses.Loss]] = {
 
 def _clipping(request: DiagnosisRequest) -> ClippingPolicy | None:
     clipping = request.clipping
-    if clipping is None or clipping.kind == "none":
-        return None
-    if clipping.kind == "norm":
-        return ClippingPolicy("norm", clipping.threshold, float(clipping.norm_type), clipping.framework)
-    return ClippingPolicy(clipping.kind, clipping.threshold)
+    return None if clipping is None or clipping.kind == "none" else worker_policy(clipping)
 
 
 def _lags(request: DiagnosisRequest, depth: int) -> Any:

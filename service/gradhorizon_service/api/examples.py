@@ -85,6 +85,24 @@ SPECTRUM: dict[str, Any] = {
     "depth": 1000,
     "include_matrix": True,
 }
+CLIPPING_POLICIES: list[dict[str, Any]] = [
+    {"kind": "norm", "threshold": 1.0},
+    {"kind": "norm", "threshold": 1.0, "framework": "keras_global"},
+    {"kind": "value", "threshold": 0.5},
+]
+GRADIENT_CLIPPINGS: dict[str, Any] = {
+    "gradients": {"weight_hh_l0": [[3.0, -4.0], [0.5, 0.1]], "bias_hh_l0": [0.2, -0.1]},
+    "policies": CLIPPING_POLICIES,
+}
+NORM_CLIPPINGS: dict[str, Any] = {
+    "norms": [0.9, 1.1, 1.0, 1.3, 0.8, 45.0, 1.2, 0.0, 1.0, 0.7],
+    "policies": CLIPPING_POLICIES[:2],
+}
+TENSOR_CLIPPINGS: dict[str, Any] = {
+    "gradients": {"weight_hh_l0": {"tensor": "gradients", "name": "weight_hh_l0"}},
+    "policies": CLIPPING_POLICIES,
+    "dtype": "float16",
+}
 
 Named = dict[str, dict[str, Any]]
 
@@ -97,3 +115,7 @@ COMPARISONS: Named = {
     "policies": {"summary": "Three ways of clipping one gradient", "value": POLICIES},
 }
 SPECTRA: Named = {"nonnormal": {"summary": "Eigenvalues on a circle, far from normal", "value": SPECTRUM}}
+CLIPPINGS: Named = {
+    "gradients": {"summary": "Two tensors under three policies", "value": GRADIENT_CLIPPINGS},
+    "norms": {"summary": "A history with one explosion: which threshold?", "value": NORM_CLIPPINGS},
+}

@@ -2,6 +2,7 @@
 
 from .catalog import Catalog, Limit, Offer
 from .clipping import Clipping
+from .clippings import Clippings, ClippingsRequest
 from .comparisons import Comparison, ComparisonRequest
 from .diagnoses import Diagnosis, DiagnosisRequest, DiagnosticName, Horizon, Outcome, Verdict
 from .errors import ErrorCode, FieldError, Problem
@@ -14,6 +15,8 @@ from .spectra import Spectrum, SpectrumRequest
 __all__ = [
     "Catalog",
     "Clipping",
+    "Clippings",
+    "ClippingsRequest",
     "Comparison",
     "ComparisonRequest",
     "Diagnosis",

@@ -133,6 +133,13 @@ Matrix = Annotated[
     WithJsonSchema({"type": "array", "items": _NUMBERS}),
 ]
 """A finite array with two or more axes as nested lists."""
+Nested = Annotated[
+    Array,
+    BeforeValidator(_matrix),
+    PlainSerializer(_finite_list),
+    WithJsonSchema({"anyOf": [{"type": "number"}, {"type": "array", "items": {}}]}),
+]
+"""A finite array of any shape as nested lists; one without axes as a number."""
 Number = Annotated[float, PlainSerializer(_finite_number), WithJsonSchema({"type": "number"})]
 NullableNumber = Annotated[
     float | None,

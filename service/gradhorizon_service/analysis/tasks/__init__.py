@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradhorizon.schemas import (
+    Clippings,
+    ClippingsRequest,
     Comparison,
     ComparisonRequest,
     Diagnosis,
@@ -17,6 +19,7 @@ from gradhorizon.schemas import (
 from gradhorizon.schemas._base import ReportModel, RequestModel
 
 from ._task import ENGINE_VERSION, Task, provenance, run_inline, translate
+from .clippings import prepare_clippings
 from .comparisons import prepare_comparison
 from .diagnoses import prepare_diagnosis
 from .spectra import prepare_spectrum
@@ -35,6 +38,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "/v1/diagnoses": Operation(DiagnosisRequest, Diagnosis, prepare_diagnosis),
     "/v1/comparisons": Operation(ComparisonRequest, Comparison, prepare_comparison),
     "/v1/spectra": Operation(SpectrumRequest, Spectrum, prepare_spectrum),
+    "/v1/clippings": Operation(ClippingsRequest, Clippings, prepare_clippings),
 }
 """Address -> operation."""
 
@@ -43,6 +47,7 @@ __all__ = [
     "OPERATIONS",
     "Operation",
     "Task",
+    "prepare_clippings",
     "prepare_comparison",
     "prepare_diagnosis",
     "prepare_spectrum",

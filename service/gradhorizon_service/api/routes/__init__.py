@@ -2,12 +2,13 @@
 
 from fastapi import APIRouter
 
-from . import catalog, comparisons, diagnoses, health, spectra
+from . import catalog, clippings, comparisons, diagnoses, health, spectra
 
 ROUTERS: tuple[APIRouter, ...] = (
     diagnoses.router,
     comparisons.router,
     spectra.router,
+    clippings.router,
     catalog.router,
     health.router,
 )
