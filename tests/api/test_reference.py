@@ -10,21 +10,20 @@ import numpy as np
 import orjson
 import pytest
 
+from gradhorizon_service.analysis.tasks import OPERATIONS
 from gradhorizon_service.api import examples
 from gradhorizon_service.api.errors import TABLE
 from gradhorizon_service.api.openapi import COMPUTING
 
 EXAMPLES = {
-    **{
-        f"/v1/diagnoses: {name}": ("/v1/diagnoses", entry["value"])
-        for name, entry in examples.DIAGNOSES.items()
-    },
-    **{
-        f"/v1/clippings: {name}": ("/v1/clippings", entry["value"])
-        for name, entry in examples.CLIPPINGS.items()
-    },
-    **{f"/v1/spectra: {name}": ("/v1/spectra", entry["value"]) for name, entry in examples.SPECTRA.items()},
+    f"{path}: {name}": (path, entry["value"])
+    for path, entries in examples.BY_PATH.items()
+    for name, entry in entries.items()
 }
+
+
+def test_every_operation_has_examples() -> None:
+    assert set(examples.BY_PATH) == set(OPERATIONS)
 
 
 @pytest.fixture(scope="module")
@@ -57,10 +56,14 @@ def test_the_example_with_gradients_in_a_part_runs(post_parts: Any) -> None:
     assert response.status_code == 200, response.text
 
 
-@pytest.mark.parametrize("path", ["/v1/diagnoses", "/v1/spectra", "/v1/clippings"])
-def test_both_forms_of_a_body_and_every_failure_are_described(path: str, document: dict[str, Any]) -> None:
+WITHOUT_ARRAYS = {"/v1/mean-fields"}
+
+
+@pytest.mark.parametrize("path", OPERATIONS)
+def test_every_form_of_a_body_and_every_failure_are_described(path: str, document: dict[str, Any]) -> None:
+    forms = {"application/json"} if path in WITHOUT_ARRAYS else {"application/json", "multipart/form-data"}
     operation = document["paths"][path]["post"]
-    assert set(operation["requestBody"]["content"]) == {"application/json", "multipart/form-data"}
+    assert set(operation["requestBody"]["content"]) == forms
     statuses = {str(TABLE[code][0]) for code in COMPUTING}
     assert statuses | {"200"} == set(operation["responses"])
     for status in statuses:

@@ -37,9 +37,16 @@ if TYPE_CHECKING:
         ServiceMissing,
         TimedOut,
     )
-    from ._reports import Clippings, Comparison, Diagnosis, Spectrum
+    from ._reports import Clippings, Comparison, Diagnosis, MeanField, Spectrum
     from ._version import __version__
-    from .schemas import Catalog, ClippingsRequest, ComparisonRequest, DiagnosisRequest, SpectrumRequest
+    from .schemas import (
+        Catalog,
+        ClippingsRequest,
+        ComparisonRequest,
+        DiagnosisRequest,
+        MeanFieldRequest,
+        SpectrumRequest,
+    )
 
 __all__ = [
     "AsyncClient",
@@ -59,6 +66,8 @@ __all__ = [
     "GradhorizonError",
     "InvalidRequest",
     "LimitExceeded",
+    "MeanField",
+    "MeanFieldRequest",
     "NotApplicable",
     "NotFound",
     "NotReady",
@@ -74,14 +83,20 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Client": "._client",
     "AsyncClient": "._async_client",
+    "Catalog": ".schemas",
+    "Client": "._client",
+    "Clippings": "._reports",
+    "ClippingsRequest": ".schemas",
+    "Comparison": "._reports",
+    "ComparisonRequest": ".schemas",
+    "Diagnosis": "._reports",
+    "DiagnosisRequest": ".schemas",
+    "MeanField": "._reports",
+    "MeanFieldRequest": ".schemas",
+    "Spectrum": "._reports",
+    "SpectrumRequest": ".schemas",
     "__version__": "._version",
-    **dict.fromkeys(("Clippings", "Comparison", "Diagnosis", "Spectrum"), "._reports"),
-    **dict.fromkeys(
-        ("Catalog", "ClippingsRequest", "ComparisonRequest", "DiagnosisRequest", "SpectrumRequest"),
-        ".schemas",
-    ),
 }
 """Where a public name lives; every other one is an exception."""
 

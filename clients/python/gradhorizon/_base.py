@@ -25,7 +25,7 @@ from ._exceptions import (
     TimedOut,
     class_of,
 )
-from ._reports import Clippings, Comparison, Diagnosis, Spectrum
+from ._reports import Clippings, Comparison, Diagnosis, MeanField, Spectrum
 from ._transport import Body, build_body
 from ._version import __version__
 from .schemas.catalog import Catalog
@@ -33,6 +33,7 @@ from .schemas.clippings import ClippingsRequest
 from .schemas.comparisons import ComparisonRequest
 from .schemas.diagnoses import DiagnosisRequest
 from .schemas.errors import FieldError
+from .schemas.mean_fields import MeanFieldRequest
 from .schemas.spectra import SpectrumRequest
 
 # stamina logs every retry as a warning, which Python prints bare where nobody configured logging.
@@ -92,6 +93,9 @@ class BaseClient:
 
     def _clippings(self, request: ClippingsRequest | Json | None, **fields: Any) -> Call[Clippings]:
         return Call("POST", "/v1/clippings", Clippings, build_body(_merged(request, fields)))
+
+    def _mean_field(self, request: MeanFieldRequest | Json | None, **fields: Any) -> Call[MeanField]:
+        return Call("POST", "/v1/mean-fields", MeanField, build_body(_merged(request, fields)))
 
     def _catalog(self) -> Call[Catalog]:
         return Call("GET", "/v1/catalog", Catalog)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-    from ._reports import Clippings, Comparison, Diagnosis, Spectrum
+    from ._reports import Clippings, Comparison, Diagnosis, MeanField, Spectrum
     from .schemas import (
         Catalog,
         Clipping,
@@ -33,10 +33,13 @@ if TYPE_CHECKING:
         InitialState,
         Inputs,
         Loss,
+        MeanFieldRequest,
         Network,
         SpectrumRequest,
     )
     from .schemas.diagnoses import Dtype
+    from .schemas.mean_fields import CriticalLineRequest
+    from .schemas.networks import ActivationName
 
 Report = TypeVar("Report")
 
@@ -219,6 +222,42 @@ class Client(BaseClient):
                 dtype=dtype,
                 include=include,
                 max_points=max_points,
+            )
+        )
+
+    def mean_field(
+        self,
+        request: MeanFieldRequest | Json | None = None,
+        /,
+        *,
+        weight_variance: float | None = None,
+        bias_variance: float | None = None,
+        activation: ActivationName | None = None,
+        negative_slope: float | None = None,
+        alpha: float | None = None,
+        beta: float | None = None,
+        critical_line: CriticalLineRequest | Json | None = None,
+        size: int | None = None,
+        leading: int | None = None,
+    ) -> MeanField:
+        """Ask for the theory of wide random networks: their phase, depth scales and critical variance.
+
+        The fields are those of `MeanFieldRequest`; a whole request may come first.
+
+            gh.mean_field(activation="tanh", weight_variance=1.5, bias_variance=0.05)
+        """
+        return self._send(
+            self._mean_field(
+                request,
+                weight_variance=weight_variance,
+                bias_variance=bias_variance,
+                activation=activation,
+                negative_slope=negative_slope,
+                alpha=alpha,
+                beta=beta,
+                critical_line=critical_line,
+                size=size,
+                leading=leading,
             )
         )
 

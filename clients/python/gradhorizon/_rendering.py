@@ -7,8 +7,15 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from ._clipping_summaries import summarize_clippings
-from ._summaries import Section, Summary, summarize_comparison, summarize_diagnosis, summarize_spectrum
-from .schemas import Clippings, Comparison, Diagnosis, Spectrum
+from ._summaries import (
+    Section,
+    Summary,
+    summarize_comparison,
+    summarize_diagnosis,
+    summarize_mean_field,
+    summarize_spectrum,
+)
+from .schemas import Clippings, Comparison, Diagnosis, MeanField, Spectrum
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,6 +27,9 @@ COLOURS = {
     "transient": "yellow",
     "vanishing": "blue",
     "stable": "green",
+    "chaotic": "red",
+    "ordered": "blue",
+    "critical": "green",
 }
 
 
@@ -36,6 +46,7 @@ _SUMMARIES: Mapping[type, Callable[[Any], Summary]] = {
     Comparison: summarize_comparison,
     Spectrum: summarize_spectrum,
     Clippings: summarize_clippings,
+    MeanField: summarize_mean_field,
 }
 
 

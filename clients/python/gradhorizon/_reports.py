@@ -69,6 +69,18 @@ class Clippings(_Displayed, schemas.Clippings):
         return f"<Clippings: {given}, {len(self.policies or self.histories)} policies, threshold advised {advised}>"
 
 
+class MeanField(_Displayed, schemas.MeanField):
+    """The answer about wide random networks."""
+
+    def to_json(self) -> str:
+        """Return the report as the service wrote it: strict JSON."""
+        return self.model_dump_json(indent=2)
+
+    def __repr__(self) -> str:
+        """Return one line."""
+        return f"<MeanField: {self.activation}, {self.phase}, chi_1 {self.chi_1:.4g}>"
+
+
 class Spectrum(_Displayed, schemas.Spectrum):
     """The answer about one matrix; its fields hold NumPy arrays."""
 

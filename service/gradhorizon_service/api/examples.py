@@ -104,6 +104,15 @@ TENSOR_CLIPPINGS: dict[str, Any] = {
     "dtype": "float16",
 }
 
+MEAN_FIELD: dict[str, Any] = {
+    "activation": "tanh",
+    "weight_variance": 1.5,
+    "bias_variance": 0.05,
+    "critical_line": {"over": "bias_variance", "start": 0.0, "stop": 0.2, "points": 21},
+    "size": 64,
+    "leading": 4,
+}
+
 Named = dict[str, dict[str, Any]]
 
 DIAGNOSES: Named = {
@@ -119,3 +128,19 @@ CLIPPINGS: Named = {
     "gradients": {"summary": "Two tensors under three policies", "value": GRADIENT_CLIPPINGS},
     "norms": {"summary": "A history with one explosion: which threshold?", "value": NORM_CLIPPINGS},
 }
+MEAN_FIELDS: Named = {
+    "everything": {"summary": "A tanh network, with its critical line and exponents", "value": MEAN_FIELD},
+    "only what is required": {
+        "summary": "The critical ReLU",
+        "value": {"activation": "relu", "weight_variance": 2},
+    },
+}
+
+BY_PATH: dict[str, Named] = {
+    "/v1/diagnoses": DIAGNOSES,
+    "/v1/comparisons": COMPARISONS,
+    "/v1/spectra": SPECTRA,
+    "/v1/clippings": CLIPPINGS,
+    "/v1/mean-fields": MEAN_FIELDS,
+}
+"""Address -> its examples."""

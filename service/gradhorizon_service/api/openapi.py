@@ -45,9 +45,9 @@ def problems(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
 
 
 def request_body(
-    model: type[RequestModel], examples: dict[str, dict[str, Any]], tensor_example: Any
+    model: type[RequestModel], examples: dict[str, dict[str, Any]], tensor_example: Any = None
 ) -> dict[str, Any]:
-    """Describe the two forms of a body: JSON, and JSON with binary parts."""
+    """Describe the two forms of a body: JSON, and JSON with binary parts where the request has arrays."""
     reference = {"$ref": _REFERENCE.format(model=model.__name__)}
     multipart = {
         "schema": {
@@ -65,10 +65,9 @@ def request_body(
             "a tensor": {"summary": "The matrix is a binary part", "value": {REQUEST_PART: tensor_example}}
         },
     }
-    content = {
-        "application/json": {"schema": reference, "examples": examples},
-        "multipart/form-data": multipart,
-    }
+    content = {"application/json": {"schema": reference, "examples": examples}}
+    if tensor_example is not None:
+        content["multipart/form-data"] = multipart
     return {"requestBody": {"required": True, "content": content}}
 
 

@@ -16,6 +16,7 @@ from .diagnostics.nonnormality import Nonnormality, matrix_nonnormality
 from .diagnostics.spectrum import Spectrum, matrix_spectrum
 from .errors import CannotRun
 from .horizon import Horizon
+from .mean_field.entry import analyse_mean_field
 from .outcome import Outcome
 from .problem import ComparisonProblem, Problem, SpectrumProblem
 from .products.power_peaks import peak_norm
@@ -103,6 +104,7 @@ FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {
     "compare": compare,
     "clippings": clippings,
     "spectrum": analyse_spectrum,
+    "mean_field": analyse_mean_field,
 }
 """Name of a computation -> the function a worker process runs for it."""
 

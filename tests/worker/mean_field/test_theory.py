@@ -37,7 +37,14 @@ def test_piecewise_linear_networks_multiply_lengths_by_chi_1(negative_slope: flo
 def test_relu_at_variance_two_is_critical_at_every_length() -> None:
     found = theory("relu", 2.0)
     assert (found.phase, found.chi_1, found.q_star) == ("critical", 1.0, None)
+    assert (found.c_star, found.xi_c) == (1.0, None)  # the arc-cosine kernel's slope at 1 is 1
     assert "every length is a fixed point" in str(found.q_star_reason)
+
+
+def test_linear_network_keeps_every_correlation() -> None:
+    found = theory("identity", 0.5)
+    assert found.c_star is None
+    assert "every correlation" in str(found.c_star_reason)
 
 
 @pytest.mark.parametrize("variance", [2.0 + 1e-9, 3.0, 1e150])

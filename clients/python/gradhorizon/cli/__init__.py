@@ -9,6 +9,7 @@ import typer
 from .._version import __version__
 from .compare import compare
 from .diagnose import diagnose
+from .mean_field import mean_field
 from .serve import serve
 from .spectrum import spectrum
 
@@ -20,6 +21,7 @@ app = typer.Typer(
 app.command()(diagnose)
 app.command()(compare)
 app.command()(spectrum)
+app.command()(mean_field)
 app.command()(serve)
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .._client import Client
-    from .._reports import Comparison, Diagnosis, Spectrum
+    from .._reports import Comparison, Diagnosis, MeanField, Spectrum
 
 REFUSED = 2
 """Exit code for what cannot be read or was refused: something about the input is to be changed."""
@@ -40,7 +40,7 @@ def client_for(url: str | None) -> Client:
         raise CannotRead(str(error)) from error
 
 
-def show(report: Diagnosis | Comparison | Spectrum, *, as_json: bool) -> None:
+def show(report: Diagnosis | Comparison | MeanField | Spectrum, *, as_json: bool) -> None:
     """Print a report: as tables, or as the strict JSON the service answers with."""
     if as_json:
         typer.echo(report.to_json())

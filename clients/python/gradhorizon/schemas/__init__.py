@@ -8,6 +8,7 @@ from .diagnoses import Diagnosis, DiagnosisRequest, DiagnosticName, Horizon, Out
 from .errors import ErrorCode, FieldError, Problem
 from .inputs import InitialState, Inputs
 from .losses import Loss
+from .mean_fields import MeanField, MeanFieldRequest
 from .networks import Network
 from .sources import Source
 from .spectra import Spectrum, SpectrumRequest
@@ -29,6 +30,8 @@ __all__ = [
     "Inputs",
     "Limit",
     "Loss",
+    "MeanField",
+    "MeanFieldRequest",
     "Network",
     "Offer",
     "Outcome",

@@ -13,6 +13,8 @@ from gradhorizon.schemas import (
     ComparisonRequest,
     Diagnosis,
     DiagnosisRequest,
+    MeanField,
+    MeanFieldRequest,
     Spectrum,
     SpectrumRequest,
 )
@@ -22,6 +24,7 @@ from ._task import ENGINE_VERSION, Task, provenance, run_inline, translate
 from .clippings import prepare_clippings
 from .comparisons import prepare_comparison
 from .diagnoses import prepare_diagnosis
+from .mean_fields import prepare_mean_field
 from .spectra import prepare_spectrum
 
 
@@ -39,6 +42,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "/v1/comparisons": Operation(ComparisonRequest, Comparison, prepare_comparison),
     "/v1/spectra": Operation(SpectrumRequest, Spectrum, prepare_spectrum),
     "/v1/clippings": Operation(ClippingsRequest, Clippings, prepare_clippings),
+    "/v1/mean-fields": Operation(MeanFieldRequest, MeanField, prepare_mean_field),
 }
 """Address -> operation."""
 
@@ -50,6 +54,7 @@ __all__ = [
     "prepare_clippings",
     "prepare_comparison",
     "prepare_diagnosis",
+    "prepare_mean_field",
     "prepare_spectrum",
     "provenance",
     "run_inline",

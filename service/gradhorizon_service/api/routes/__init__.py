@@ -2,13 +2,14 @@
 
 from fastapi import APIRouter
 
-from . import catalog, clippings, comparisons, diagnoses, health, spectra
+from . import catalog, clippings, comparisons, diagnoses, health, mean_fields, spectra
 
 ROUTERS: tuple[APIRouter, ...] = (
     diagnoses.router,
     comparisons.router,
     spectra.router,
     clippings.router,
+    mean_fields.router,
     catalog.router,
     health.router,
 )

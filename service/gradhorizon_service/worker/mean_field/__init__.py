@@ -2,9 +2,10 @@
 
 from .critical import CriticalVariance, critical_bias_variances, critical_weight_variances
 from .gaussian_products import gaussian_product_exponents
-from .theory import LARGEST_VARIANCE, MeanField, Phase, mean_field
+from .theory import LARGEST_PARAMETER, LARGEST_VARIANCE, MeanField, Phase, mean_field
 
 __all__ = [
+    "LARGEST_PARAMETER",
     "LARGEST_VARIANCE",
     "CriticalVariance",
     "MeanField",

@@ -20,6 +20,8 @@ from .moments import Moments, moments_of
 
 Phase = Literal["ordered", "critical", "chaotic"]
 
+LARGEST_PARAMETER = 1e50
+"""The same for parameters of activations."""
 LARGEST_VARIANCE = 1e150
 """Variances are zero or lie between the inverse of this and this: all numbers here then are float64."""
 
@@ -119,6 +121,8 @@ def _correlation(
     bias_variance: float,
 ) -> tuple[_Number, _Number]:
     """c* and xi_c = -1 / ln(dc'/dc) there."""
+    if moments.activation.homogeneous and bias_variance == 0.0:
+        return _correlation_of_directions(moments)
     if length.q is None:
         reason = "correlations have no fixed map while lengths have no fixed value"
         return _Number(None, reason), _Number(None, reason)
@@ -136,3 +140,11 @@ def _correlation(
     if distance == 0.0:
         return _Number(1.0), _Number(None, f"infinite: {slower}")
     return _Number(1.0 - distance), _scale(math.log(weight_variance) + log_slope, slower)
+
+
+def _correlation_of_directions(moments: Moments) -> tuple[_Number, _Number]:
+    """Without biases a piecewise linear network maps directions whatever the lengths; C'(1) = 1 then."""
+    if moments.odd:
+        reason = "a linear network keeps every correlation"
+        return _Number(None, reason), _Number(None, reason)
+    return _Number(1.0), _Number(None, "infinite: correlations tend to 1 as a power of the depth")
