@@ -54,6 +54,7 @@ def summarize_diagnosis(report: Diagnosis) -> Summary:
         _states(report),
         _lyapunov(report),
         _echo_state(report),
+        _mean_field(report),
         _modes(report),
         _matrix(report.spectrum, report.nonnormality),
     ]
@@ -305,6 +306,21 @@ def _lyapunov(report: Diagnosis) -> Section | None:
     rows += (("converged", _yes(lyapunov.converged)),)
     notes = () if lyapunov.exponents_reason is None else (lyapunov.exponents_reason,)
     return Section("Lyapunov exponents, nats per step", ("", ""), rows, notes)
+
+
+def _mean_field(report: Diagnosis) -> Section | None:
+    theory = report.mean_field
+    if theory is None:
+        return None
+    rows = (
+        ("phase", theory.phase),
+        ("chi_1", _number(theory.chi_1)),
+        ("critical weight variance", _number(theory.critical_weight_variance)),
+        ("weight variance", _number(theory.weight_variance)),
+        ("decades per step, predicted", _number(theory.predicted_log10_growth_per_step)),
+        ("decades per step, measured", _number(theory.measured_log10_growth_per_step)),
+    )
+    return Section("Mean-field theory of the ensemble", ("", ""), rows, (theory.says,))
 
 
 def _echo_state(report: Diagnosis) -> Section | None:

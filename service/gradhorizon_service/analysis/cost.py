@@ -166,6 +166,11 @@ def _series(sizes: Sizes, costs: Costs) -> float:
     return sizes.steps * costs.per_call if sizes.stepped else (50 if sizes.shallow else 3000) * costs.per_call
 
 
+def _mean_field(sizes: Sizes, costs: Costs) -> float:
+    """Some hundred integrals over the activation, whatever the network's size; the identity needs none."""
+    return (100 if sizes.repeated else 30_000) * costs.per_call
+
+
 def _remedies(sizes: Sizes, costs: Costs) -> float:
     """Some sixty runs without a product of Jacobians: searches of ten, and gated networks of four times the work."""
     return 90.0 * _run(sizes, costs, 1)
@@ -180,6 +185,7 @@ _COSTS: Mapping[str, Callable[[Sizes, Costs], float]] = {
     "parameter_gradient": _parameter_gradient,
     "singular_values": _singular_values,
     "lyapunov": _lyapunov,
+    "mean_field": _mean_field,
     "clipping": _parameter_gradient,
     "echo_state": _echo_state,
     "remedies": _remedies,

@@ -13,6 +13,7 @@ from .diagnostics import (
     EchoStateReport,
     GradientNormsReport,
     LyapunovReport,
+    MeanFieldReport,
     ModesReport,
     NonnormalityReport,
     ParameterGradientReport,
@@ -36,6 +37,7 @@ DiagnosticName = Literal[
     "parameter_gradient",
     "singular_values",
     "lyapunov",
+    "mean_field",
     "clipping",
     "echo_state",
     "remedies",
@@ -147,6 +149,7 @@ class Diagnosis(ReportModel):
     parameter_gradient: ParameterGradientReport | None = None
     singular_values: SingularValuesReport | None = None
     lyapunov: LyapunovReport | None = None
+    mean_field: MeanFieldReport | None = None
     clipping: ClippingReport | None = None
     echo_state: EchoStateReport | None = None
     remedies: RemediesReport | None = None

@@ -229,6 +229,37 @@ class RemediesReport(ReportModel):
     says: str
 
 
+class MeanFieldTheory(ReportModel):
+    """Where signals and gradients of an infinitely wide random network go."""
+
+    phase: Literal["ordered", "critical", "chaotic"]
+    q_star: NullableNumber
+    q_star_reason: str | None
+    chi_1: Number
+    c_star: NullableNumber
+    c_star_reason: str | None
+    xi_q: NullableNumber
+    xi_q_reason: str | None
+    xi_c: NullableNumber
+    xi_c_reason: str | None
+    critical_weight_variance: NullableNumber
+    critical_weight_variance_reason: str | None
+    critical_gain: NullableNumber
+    critical_gain_reason: str | None
+
+
+class MeanFieldReport(MeanFieldTheory):
+    """The theory at the variances of this ensemble, and the growth of gradients it predicts beside the measured one."""
+
+    weight_variance: Number
+    bias_variance: Number
+    predicted_log10_growth_per_step: Number
+    measured_log10_growth_per_step: NullableNumber
+    measured_log10_growth_per_step_reason: str | None
+    measured_over_lags: int
+    says: str
+
+
 class ClippingReport(ReportModel):
     """What clipping does to this gradient, in the precision the user trains in."""
 

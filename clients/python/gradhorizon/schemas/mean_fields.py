@@ -8,12 +8,12 @@ from pydantic import Field
 
 from ._base import ReportModel, RequestModel
 from .diagnoses import Provenance
+from .diagnostics import MeanFieldTheory
 from .networks import _Activated
-from .values import NullableNumber, NullableSeries, Number, Series
+from .values import NullableSeries, Number, Series
 
 Variance = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Variable = Literal["weight_variance", "bias_variance"]
-Phase = Literal["ordered", "critical", "chaotic"]
 
 
 class CriticalLineRequest(RequestModel):
@@ -49,27 +49,16 @@ class CriticalLine(ReportModel):
     bias_variance_reason: str | None
 
 
-class MeanField(ReportModel):
-    """The answer of POST /v1/mean-fields."""
-
+class _Question(ReportModel):
     id: str
     activation: str
     weight_variance: Number
     bias_variance: Number
-    phase: Phase
-    q_star: NullableNumber
-    q_star_reason: str | None
-    chi_1: Number
-    c_star: NullableNumber
-    c_star_reason: str | None
-    xi_q: NullableNumber
-    xi_q_reason: str | None
-    xi_c: NullableNumber
-    xi_c_reason: str | None
-    critical_weight_variance: NullableNumber
-    critical_weight_variance_reason: str | None
-    critical_gain: NullableNumber
-    critical_gain_reason: str | None
+
+
+class MeanField(MeanFieldTheory, _Question):
+    """The answer of POST /v1/mean-fields."""
+
     growth_rate: Number
     critical_line: CriticalLine | None
     gaussian_product_exponents: Series | None

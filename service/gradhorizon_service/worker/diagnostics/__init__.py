@@ -9,6 +9,7 @@ from .clipping import clipping, without_policy
 from .echo_state import echo_state, not_a_reservoir
 from .gradient_norms import gradient_norms
 from .lyapunov import lyapunov
+from .mean_field import mean_field_of_run, without_ensemble
 from .modes import modes, not_linear
 from .nonnormality import nonnormality
 from .parameter_gradient import parameter_gradient
@@ -26,6 +27,7 @@ DIAGNOSTICS: Mapping[str, Diagnostic] = {
     "parameter_gradient": Diagnostic(parameter_gradient, without_gradients),
     "singular_values": Diagnostic(singular_values),
     "lyapunov": Diagnostic(lyapunov, without_shared_steps),
+    "mean_field": Diagnostic(mean_field_of_run, without_ensemble),
     "clipping": Diagnostic(clipping, without_policy),
     "echo_state": Diagnostic(echo_state, not_a_reservoir),
     "remedies": Diagnostic(remedies, without_network),

@@ -9,6 +9,7 @@ import numpy as np
 from .._types import Array
 from ..errors import CannotRun
 from ._source import Shape, Source
+from .entry_variances import ENTRY_VARIANCES
 from .families import FAMILIES
 
 _UNSET: Shape = (0, 0)
@@ -37,6 +38,16 @@ class EnsembleSource(Source):
         if (size is None) == (given == _UNSET):
             raise CannotRun("shape", "give either a size or a shape")
         object.__setattr__(self, "shape", given if size is None else (size, size))
+
+    @property
+    def entry_variance(self) -> float | None:
+        """Gain^2 times the family's variance of an entry; None where entries depend on each other, or are rescaled."""
+        variance = ENTRY_VARIANCES.get(self.family)
+        if variance is None or self.rescale is not None:
+            return None
+        rows, columns = self.shape
+        found = variance(rows, columns, self.hidden_size or rows)
+        return None if found is None else self.gain * self.gain * found
 
     def _matrix(self) -> Array:
         options = {name: value for name in _OPTIONS if (value := getattr(self, name)) is not None}
