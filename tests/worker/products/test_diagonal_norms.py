@@ -7,8 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradhorizon_service.worker.products.diagonal_norms import diagonal_first_crossing, diagonal_log_norms_at
+from gradhorizon_service.worker.products.diagonal_norms import (
+    diagonal_first_crossing,
+    diagonal_first_passages,
+    diagonal_log_norms_at,
+)
 from gradhorizon_service.worker.products.first_crossing import Crossing, first_crossing
+from gradhorizon_service.worker.products.levels import passages_of
 
 LEVEL = np.log(1000.0)
 
@@ -89,3 +94,15 @@ def test_zero_vectors_have_no_say() -> None:
         10, None
     )
     assert diagonal_first_crossing(np.array([0.5]), np.zeros((2, 1)), 100, LEVEL) == Crossing(None, None)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_passages_of_the_norm_itself_match_every_step(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    eigenvalues, coefficients = rng.uniform(0.9, 1.05, 3), 10.0 ** rng.uniform(-9, 1, (3, 3))
+    depth = int(rng.choice([0, 1, 2, 400]))
+    series = np.median(diagonal_log_norms_at(eigenvalues, coefficients, np.arange(depth + 1)), axis=1)
+    levels = rng.uniform(series.min() - 1.0, series.max() + 1.0, 10).tolist()
+    assert diagonal_first_passages(eigenvalues, coefficients, depth, levels, levels) == passages_of(
+        series, levels, levels
+    )

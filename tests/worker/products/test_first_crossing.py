@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradhorizon_service.worker.products.deflation import deflated
-from gradhorizon_service.worker.products.first_crossing import Crossing, first_crossing
+from gradhorizon_service.worker.products.first_crossing import Crossing, first_crossing, first_passages
 from gradhorizon_service.worker.products.flows import Flow
 from gradhorizon_service.worker.products.ladders import PowerLadder
+from gradhorizon_service.worker.products.levels import passages_of
 from gradhorizon_service.worker.products.power_norms import krylov_log_norms
 
 LEVEL = np.log(1000.0)
@@ -175,3 +176,45 @@ def test_deflation_waits_while_a_vector_needs_other_modes() -> None:
     matrix = np.diag([1.0, 0.5, 0.4])
     assert deflated(Flow(PowerLadder(matrix)), np.array([[0.0, 1.0, 1.0]]), 1000) is None
     assert deflated(Flow(PowerLadder(matrix)), np.array([[1.0, 0.5**1000, 0.0]]), 1000) is not None
+
+
+@given(st.sampled_from(sorted(MATRICES)), st.integers(0, 10**6), st.sampled_from([1, 5, 12]))
+def test_passages_of_the_norm_itself_match_a_loop(name: str, seed: int, size: int) -> None:
+    """Several levels in one walk, and vectors of very different lengths; 0.01 apart from every number of the loop."""
+    rng = np.random.default_rng(seed)
+    matrix, depth = with_norm_near_one(MATRICES[name](rng, size)), 700
+    vectors = rng.standard_normal((3, size)) * np.array([[1e-3], [1.0], [50.0]])
+    growth = np.median(log_norms_by_loop(matrix, vectors, depth), axis=1)
+    finite = growth[np.isfinite(growth)]
+    levels = [
+        x for x in rng.uniform(finite.min() - 1.0, finite.max() + 1.0, 12) if abs(finite - x).min() > 1e-9
+    ]
+    below, above = levels[::2], levels[1::2]
+    found = first_passages(matrix, vectors, depth, below, above)
+    expected = passages_of(growth, below, above)
+    assert (found.below, found.above) == (expected.below, expected.above)
+
+
+def with_norm_near_one(matrix: np.ndarray) -> np.ndarray:
+    norm = np.linalg.norm(matrix, 2)
+    return matrix / norm * 0.99 if norm > 0 else matrix
+
+
+def log_norms_by_loop(matrix: np.ndarray, vectors: np.ndarray, depth: int) -> np.ndarray:
+    rows, logs = vectors, np.zeros(len(vectors))
+    found = []
+    for _ in range(depth + 1):
+        norms = np.linalg.norm(rows, axis=1)
+        with np.errstate(divide="ignore"):
+            logs = logs + np.log(norms)
+        found.append(logs)
+        rows = np.divide(rows, norms[:, None], out=np.zeros_like(rows), where=norms[:, None] > 0) @ matrix.T
+    return np.array(found)
+
+
+def test_many_levels_cost_one_walk_of_a_million_steps() -> None:
+    """0.999^k falls below e^-x at the first k > x / -ln 0.999."""
+    levels = [-1.0, -700.0, -10.0, -100.0]
+    found = first_passages(np.array([[0.999]]), np.ones((1, 1)), 10**6, levels, [1.0])
+    assert found.below == tuple(int(np.floor(level / np.log(0.999))) + 1 for level in levels)
+    assert found.above == (None,)

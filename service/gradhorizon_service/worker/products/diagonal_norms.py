@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
 from .._types import Array
 from .first_crossing import Crossing
+from .levels import Levels, Passages
 from .power_norms import Steps, median_over_batch
 
 ComplexOrReal = npt.NDArray[np.complex128] | Array
@@ -34,15 +37,27 @@ def diagonal_log_norms_at(eigenvalues: ComplexOrReal, coefficients: ComplexOrRea
 def diagonal_first_crossing(
     eigenvalues: ComplexOrReal, coefficients: ComplexOrReal, depth: int, level_nats: float
 ) -> Crossing:
-    """The first of all steps at which the median growth over the batch leaves the band (-level, level).
-
-    Each log norm is a convex function of k, so that over a stretch it lies below the larger of its end values
-    and above the tangents there. Stretches whose bounds stay within the band are skipped, the others halved.
-    """
+    """The first of all steps at which the median growth over the batch leaves the band (-level, level)."""
     alive = (coefficients != 0.0).any(axis=1)
     if depth < 1 or not alive.any():
         return Crossing(None, None)
-    return _Search(_Modes(eigenvalues, coefficients[alive]), depth, level_nats).run()
+    modes = _Modes(eigenvalues, coefficients[alive])
+    start = modes.log_norms(np.zeros(1, np.int64))[0][0]
+    found = _Search(modes, depth, Levels([-level_nats], -1), Levels([level_nats], 1), start).run()
+    return Crossing(found.below[0], found.above[0])
+
+
+def diagonal_first_passages(
+    eigenvalues: ComplexOrReal,
+    coefficients: ComplexOrReal,
+    depth: int,
+    below: Sequence[float],
+    above: Sequence[float],
+) -> Passages:
+    """The first of all steps at which the median ln norm(L^k v) itself lies below each level, or above it."""
+    start = np.zeros(len(coefficients))
+    modes = _Modes(eigenvalues, coefficients)
+    return _Search(modes, depth, Levels(below, -1), Levels(above, 1), start).run()
 
 
 class _Modes:
@@ -69,21 +84,25 @@ class _Modes:
 
 
 class _Search:
-    """A walk from step 1 to the depth, remembering what it has found."""
+    """A walk from step 0 to the depth, remembering what it has found.
 
-    def __init__(self, modes: _Modes, depth: int, level: float) -> None:
+    Each log norm is a convex function of k from step 1 on, so that over a stretch it lies below the larger of its
+    end values and above the tangents there. Stretches whose bounds pass no level are skipped, the others halved.
+    """
+
+    def __init__(self, modes: _Modes, depth: int, below: Levels, above: Levels, start: Array) -> None:
         self._modes = modes
         self._depth = depth
-        self._level = level
-        self._start = modes.log_norms(np.zeros(1, np.int64))[0][0]
-        self._decay: int | None = None
-        self._growth: int | None = None
+        self._below = below
+        self._above = above
+        self._start = start
 
-    def run(self) -> Crossing:
-        """Examine stretches from left to right until both crossings are found."""
+    def run(self) -> Passages:
+        """Examine stretches from left to right until every level is met."""
+        self._scan(0, min(1, self._depth))
         first, last = self._at(1), self._at(self._depth)
         stack = [(1, first, self._depth, last)]
-        while stack and (self._decay is None or self._growth is None):
+        while stack and self._depth > 1 and not (self._below.is_met and self._above.is_met):
             left, at_left, right, at_right = stack.pop()
             if self._is_excluded(left, at_left, right, at_right):
                 continue
@@ -93,10 +112,10 @@ class _Search:
             middle = (left + right) // 2
             at_middle = self._at(middle)
             stack += [(middle, at_middle, right, at_right), (left, at_left, middle, at_middle)]
-        return Crossing(self._decay, self._growth)
+        return Passages(self._below.steps(), self._above.steps())
 
     def _at(self, step: int) -> tuple[Array, Array]:
-        """The growth since step 0 and its derivative, each (B,)."""
+        """The log norms against those at the start and their derivatives, each (B,)."""
         logs, slopes = self._modes.log_norms(np.array([step]))
         return logs[0] - self._start, slopes[0]
 
@@ -104,9 +123,10 @@ class _Search:
         self, left: int, at_left: tuple[Array, Array], right: int, at_right: tuple[Array, Array]
     ) -> bool:
         (low, falling), (high, rising) = at_left, at_right
-        may_grow = self._growth is None and median_over_batch(np.maximum(low, high)) > self._level
-        if may_grow or self._decay is not None:
-            return not may_grow
+        if self._above.are_passed_by(median_over_batch(np.maximum(low, high))):
+            return False
+        if self._below.is_met:
+            return True
         # Where the tangents meet, at `ahead` steps from the left; both ends dead or one slope alone need no
         # meeting point.
         has_valley = (falling < 0.0) & (rising > 0.0)
@@ -115,12 +135,10 @@ class _Search:
         ahead = (rising * (right - left) - rise) / gap
         valley = np.where(has_valley, low, 0.0) + falling * np.clip(ahead, 0.0, right - left)
         lowest = np.where(has_valley, valley, np.minimum(low, high))
-        return bool(median_over_batch(lowest) >= -self._level)
+        return not self._below.are_passed_by(median_over_batch(lowest))
 
     def _scan(self, left: int, right: int) -> None:
         steps = np.arange(left, right + 1)
         medians = median_over_batch(self._modes.log_norms(steps)[0] - self._start)
-        if self._decay is None and (medians < -self._level).any():
-            self._decay = left + int(np.argmax(medians < -self._level))
-        if self._growth is None and (medians > self._level).any():
-            self._growth = left + int(np.argmax(medians > self._level))
+        self._below.note(medians, left)
+        self._above.note(medians, left)

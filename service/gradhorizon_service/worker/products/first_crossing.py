@@ -1,17 +1,18 @@
-"""The first of all steps at which a linear recurrence has shrunk or grown vectors by a given factor."""
+"""The first of all steps at which a linear recurrence has shrunk or grown vectors past given levels."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from .._types import Array
 from .coordinates import power_coordinates, reached_coordinates
 from .deflation import deflated
 from .flows import Flow
 from .ladders import unit_rows
+from .levels import Levels, Passages
 from .power_norms import krylov_log_norms, median_over_batch
 
 # Every step of the first stretch 2^_HEAD is computed; later ones where bounds cannot exclude a crossing.
@@ -44,36 +45,60 @@ class _State:
 def first_crossing(matrix: Array, vectors: Array, depth: int, level_nats: float) -> Crossing:
     """The smallest k <= depth with m_k < -level and the smallest with m_k > level; vectors are (B, N).
 
-    m_k is the median over the batch of ln norm(W^k v) - ln norm(v). A stretch of s steps from k is skipped
-    where m_k + U and m_(k+s) - U, U >= ln norm(W^i) for all i <= s, stay within the band, and halved where
-    they do not; stretches that remain are computed. Modes that no longer matter are left behind on the way.
-    Zero vectors have no growth and are left out of the median.
+    m_k is the median over the batch of ln norm(W^k v) - ln norm(v). Zero vectors have no growth and are left
+    out of the median.
+    """
+    found = _passages(matrix, vectors, depth, [-level_nats], [level_nats], relative=True)
+    return Crossing(found.below[0], found.above[0], found.certain)
+
+
+def first_passages(
+    matrix: Array, vectors: Array, depth: int, below: Sequence[float], above: Sequence[float]
+) -> Passages:
+    """The smallest k <= depth with m_k below each level, or above it, m_k the median of ln norm(W^k v) itself."""
+    return _passages(matrix, vectors, depth, below, above, relative=False)
+
+
+def _passages(
+    matrix: Array,
+    vectors: Array,
+    depth: int,
+    below: Sequence[float],
+    above: Sequence[float],
+    relative: bool,
+) -> Passages:
+    """Walk once for all levels.
+
+    A stretch of s steps from k is skipped where m_k + U and m_(k+s) - U, U >= ln norm(W^i) for all i <= s, pass
+    no level not met before, and halved where they do; stretches that remain are computed. Modes that no longer
+    matter are left behind on the way.
     """
     groups = list(reached_coordinates(matrix, vectors))
     if not groups:
-        return Crossing(None, None)
+        return Passages((None,) * len(below), (None,) * len(above))
     bases = [power_coordinates(matrix[np.ix_(coordinates, coordinates)], depth) for _, coordinates in groups]
-    units = [
-        unit_rows(basis.enter(vectors[np.ix_(rows, coordinates)]))[0]
+    entered = [
+        unit_rows(basis.enter(vectors[np.ix_(rows, coordinates)]))
         for basis, (rows, coordinates) in zip(bases, groups, strict=True)
     ]
-    state = _State(units, np.zeros(sum(len(rows) for rows in units)))
-    return _Search([Flow(basis.ladder) for basis in bases], depth, level_nats).run(state)
+    logs = np.concatenate([log for _, log in entered])
+    state = _State([units for units, _ in entered], np.zeros(len(logs)) if relative else logs)
+    search = _Search([Flow(basis.ladder) for basis in bases], depth, Levels(below, -1), Levels(above, 1))
+    return search.run(state)
 
 
 class _Search:
     """One walk from step 0 to the depth, remembering what it has found."""
 
-    def __init__(self, flows: list[Flow], depth: int, level: float) -> None:
+    def __init__(self, flows: list[Flow], depth: int, below: Levels, above: Levels) -> None:
         self._flows = flows
         self._depth = depth
-        self._level = level
-        self._decay: int | None = None
-        self._growth: int | None = None
+        self._below = below
+        self._above = above
         self._certain = True
         self._work = 0.0
 
-    def run(self, state: _State) -> Crossing:
+    def run(self, state: _State) -> Passages:
         """Scan the head, then search stretches of doubling length; faded modes are left behind in between."""
         self._scan(0, _HEAD, state)
         done, j = 2**_HEAD, _HEAD
@@ -86,16 +111,16 @@ class _Search:
             self._search(done, j, state)
             done += 2**j
         resolved = all(flow.ladder.is_resolved for flow in self._flows)
-        return Crossing(self._decay, self._growth, self._certain and resolved)
+        return Passages(self._below.steps(), self._above.steps(), self._certain and resolved)
 
     def _search(self, first: int, j: int, state: _State) -> None:
-        """Find the unmet crossings in the stretch of 2^j steps from ``first``, from left to right."""
+        """Find the unmet levels in the stretch of 2^j steps from ``first``, from left to right."""
         stack: list[tuple[int, int, _State, Array | None]] = [(first, j, state, None)]
         while stack:
             k, j, state, right = stack.pop()
             if self._is_over(k):
                 return
-            if self._decay is None and right is None:
+            if not self._below.is_met and right is None:
                 right = self._moved(state, j).growth
             if self._is_excluded(state, right, j):
                 continue
@@ -106,24 +131,22 @@ class _Search:
             stack += [(k + 2 ** (j - 1), j - 1, middle, right), (k, j - 1, state, middle.growth)]
 
     def _is_over(self, done: int) -> bool:
-        return done >= self._depth or (self._decay is not None and self._growth is not None)
+        return done >= self._depth or (self._below.is_met and self._above.is_met)
 
     def _is_excluded(self, state: _State, right: Array | None, j: int) -> bool:
-        """Whether no step of the stretch, its right end included, can be a crossing not met before."""
+        """Whether no step of the stretch, its right end included, can pass a level not met before."""
         bounds = self._per_vector([flow.bound(j) for flow in self._flows], state)
-        if self._growth is None and median_over_batch(state.growth + bounds) > self._level:
+        if self._above.are_passed_by(median_over_batch(state.growth + bounds)):
             return False
-        if right is None or self._decay is not None:
-            return True
-        return bool(median_over_batch(right - bounds) >= -self._level)
+        return right is None or not self._below.are_passed_by(median_over_batch(right - bounds))
 
     def _shrinks_for_good(self, state: _State, rest: int) -> bool:
         """Whether only growth is looked for and bounds exclude it up to the depth, at the cost of few powers."""
-        if self._decay is None:
+        if not self._below.is_met:
             return False
         for j in range(rest + 1):
             bounds = self._per_vector([flow.bound(j) for flow in self._flows], state)
-            if median_over_batch(state.growth + bounds) > self._level:
+            if self._above.are_passed_by(median_over_batch(state.growth + bounds)):
                 return False
             if all(flow.log_norm(j) <= 0.0 for flow in self._flows):
                 return True
@@ -137,7 +160,7 @@ class _Search:
         )
 
     def _scan_if_affordable(self, k: int, j: int, state: _State, right: Array | None) -> None:
-        ends_outside = right is not None and median_over_batch(right) < -self._level
+        ends_outside = right is not None and self._below.are_passed_by(median_over_batch(right))
         if self._work < _MOST_WORK or ends_outside:
             self._scan(k, j, state)
         else:
@@ -151,10 +174,8 @@ class _Search:
             for flow, units in zip(self._flows, state.units, strict=True)
         ]
         medians = median_over_batch(np.concatenate(growth, axis=1) + state.growth)
-        if self._decay is None:
-            self._decay = _first(medians < -self._level, k)
-        if self._growth is None:
-            self._growth = _first(medians > self._level, k)
+        self._below.note(medians, k)
+        self._above.note(medians, k)
         self._work += steps * sum(
             flow.size * units.size for flow, units in zip(self._flows, state.units, strict=True)
         )
@@ -187,7 +208,3 @@ class _Search:
 
     def _per_vector(self, values: list[float], state: _State) -> Array:
         return np.repeat(values, [len(rows) for rows in state.units])
-
-
-def _first(hits: npt.NDArray[np.bool_], offset: int) -> int | None:
-    return offset + int(np.argmax(hits)) if hits.any() else None
