@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cases import BATCH, CELLS, SATURATED, Array, CellCase
+from gradhorizon_service.worker.activations import Identity
 from gradhorizon_service.worker.cells import CELLS as BUILDERS
 from gradhorizon_service.worker.cells import Cell, Linearisation
 from gradhorizon_service.worker.cells.linear import DiagonalLinearCell
@@ -22,6 +23,7 @@ class Walk:
 
     def __init__(self, case: CellCase) -> None:
         rng = np.random.default_rng(0)
+        self.case = case
         self.cell: Cell = case.network().build()
         self.inputs = None if case.width is None else rng.standard_normal((case.depth, BATCH, case.width))
         self.drive = self.cell.drive(self.inputs, case.depth, BATCH)
@@ -151,3 +153,28 @@ def test_saturated_states_have_slopes_of_the_pre_activation(name: str) -> None:
         assert saturated.linearisation.vjp(step, g)[1] == pytest.approx(g * slopes, rel=1e-14)
         if name in ("tanh", "sigmoid"):
             assert (slopes > 0.0).all()
+
+
+def test_nonlinearities_saw_the_pre_activations_of_the_steps(walk: Walk) -> None:
+    if walk.cell.activation is None or isinstance(walk.cell.activation, Identity):
+        assert walk.cell.activation is None or not walk.cell.nonlinearities(walk.states, walk.inputs)
+        return
+    found = walk.cell.nonlinearities(walk.states, walk.inputs)["h"]
+    assert found.activation is walk.cell.activation
+    for seen, preactivation in zip(found.preactivations, Walk(walk.case).preactivations, strict=True):
+        assert seen == pytest.approx(preactivation, rel=1e-12, abs=1e-12)
+
+
+def test_a_step_that_splits_goes_through_slopes_and_then_weights(walk: Walk) -> None:
+    """J_t^T g = W_t^T delta with delta = phi'(a_t) g, and nothing beside it."""
+    if not walk.cell.splits or not walk.cell.nonlinearities(walk.states, walk.inputs):
+        return
+    found = walk.cell.nonlinearities(walk.states, walk.inputs)["h"]
+    for step, a in enumerate(found.preactivations):
+        g = walk.gradient(step)
+        before, delta = walk.linearisation.vjp(step, g)
+        weights = (
+            walk.case.parameters["layers"][step] if "layers" in walk.case.parameters else walk.cell.matrix
+        )
+        assert delta == pytest.approx(found.activation.slope(a) * g, rel=1e-10, abs=1e-12)
+        assert before == pytest.approx(delta @ weights, rel=1e-12, abs=1e-12)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ._cell import Bounded, Cell, Linearisation, OuterSum
+from ._cell import Bounded, Cell, Linearisation, Nonlinearity, OuterSum
 from .echo_state import build_echo_state
 from .feedforward import FeedforwardCell
 from .jacobians import JacobiansCell
@@ -46,4 +46,14 @@ CELLS: Mapping[str, CellKind] = {
 }
 """Cell name in a request -> its row."""
 
-__all__ = ["CELLS", "Bounded", "Cell", "CellKind", "LeakyCell", "Linearisation", "OuterSum", "RnnCell"]
+__all__ = [
+    "CELLS",
+    "Bounded",
+    "Cell",
+    "CellKind",
+    "LeakyCell",
+    "Linearisation",
+    "Nonlinearity",
+    "OuterSum",
+    "RnnCell",
+]

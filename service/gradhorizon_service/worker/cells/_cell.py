@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 from .._types import Array
 from ..activations import Activation
@@ -31,6 +31,20 @@ class OuterSum:
     right: Array | None
     elementwise: bool = False
     right_is_state: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Nonlinearity:
+    """An activation and what it was applied to along a run: T arrays (B, P_t), one (T, B, P) where all have one size.
+
+    `is_gate`: its values are shares of what passes, between 0 and 1. `keeps` says which part of them multiplies what is
+    kept of the state, if any does: the value itself, or the rest, one minus it.
+    """
+
+    activation: Activation
+    preactivations: Array | Sequence[Array]
+    is_gate: bool = False
+    keeps: Literal["value", "rest"] | None = None
 
 
 class Linearisation(Protocol):
@@ -98,6 +112,11 @@ class Cell(Protocol):
         """Whether every step is the same, so that all states (and all pre-activations) have equal sizes."""
         ...
 
+    @property
+    def splits(self) -> bool:
+        """Whether J_t = diag(phi'(a_t)) W_t at every step, with nothing that passes the activation by."""
+        ...
+
     def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | None:
         """What is added to the pre-activation at every step, broadcastable to (T, B, P); None for nothing."""
         ...
@@ -108,6 +127,14 @@ class Cell(Protocol):
 
     def linearise(self, states: Sequence[Array], preactivations: Sequence[Array]) -> Linearisation:
         """Build the Jacobians of a finished trajectory: T + 1 states and T pre-activations."""
+        ...
+
+    def nonlinearities(self, states: Sequence[Array], inputs: Array | None) -> Mapping[str, Nonlinearity]:
+        """What every nonlinearity saw, by its name; computed afresh from T + 1 states and the inputs (T, B, D).
+
+        A run keeps slopes only, which is all that gradients need. The arrays are the caller's to overwrite; the
+        identity is no nonlinearity.
+        """
         ...
 
 

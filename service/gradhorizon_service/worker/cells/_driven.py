@@ -35,6 +35,15 @@ class Drive:
             driven += bias
         return np.asarray(driven)
 
+    def preactivations(self, weights: Array, states: Array, inputs: Array | None) -> Array:
+        """W h + U x + b of all steps at once, (T, B, P), from the states (T, B, N) that they start from."""
+        steps, batch, size = states.shape
+        found = (states.reshape(-1, size) @ weights.T).reshape(steps, batch, -1)
+        pushed = self.values(inputs)
+        if pushed is not None:
+            found += pushed
+        return np.asarray(found)
+
     def parameter_terms(self, deltas: Array, inputs: Array | None) -> dict[str, OuterSum]:
         """The gradients of U and of each bias."""
         terms = {name: OuterSum(deltas, None) for name in self.biases}

@@ -12,7 +12,7 @@ from .._types import Array
 from ..activations import Activation, Identity
 from ..products.factors import Factors
 from ._activated import make_activation
-from ._cell import OuterSum
+from ._cell import Nonlinearity, OuterSum
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +56,10 @@ class FeedforwardCell:
     def homogeneous(self) -> bool:
         return isinstance(self.activation, Identity) and self.biases is None
 
+    @property
+    def splits(self) -> bool:
+        return not any(self.skips(step) for step in range(len(self.layers)))
+
     def skips(self, step: int) -> bool:
         """Whether h is added to the output of this layer."""
         rows, columns = self.layers[step].shape
@@ -65,11 +69,21 @@ class FeedforwardCell:
         return None
 
     def advance(self, step: int, state: Array, drive: Array | None) -> tuple[Array, Array]:
+        preactivation = self._preactivation(step, state)
+        value = self.activation.value(preactivation)
+        return (value + state if self.skips(step) else value), preactivation
+
+    def _preactivation(self, step: int, state: Array) -> Array:
         preactivation = state @ self.layers[step].T
         if self.biases is not None:
             preactivation += self.biases[step]
-        value = self.activation.value(preactivation)
-        return (value + state if self.skips(step) else value), preactivation
+        return preactivation
+
+    def nonlinearities(self, states: Sequence[Array], inputs: Array | None) -> Mapping[str, Nonlinearity]:
+        if isinstance(self.activation, Identity):
+            return {}
+        preactivations = [self._preactivation(step, state) for step, state in enumerate(states[:-1])]
+        return {"h": Nonlinearity(self.activation, preactivations)}
 
     def linearise(self, states: Sequence[Array], preactivations: Sequence[Array]) -> FeedforwardLinearisation:
         slopes = None

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from .._types import Array
 from ..products.factors import DenseFactors, Factors
-from ._cell import OuterSum
+from ._cell import Nonlinearity, OuterSum
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,6 +22,7 @@ class JacobiansCell:
     matrix: ClassVar[None] = None
     activation: ClassVar[None] = None
     parts: ClassVar[None] = None
+    splits: ClassVar[bool] = False
 
     @classmethod
     def build(cls, *, values: Array) -> JacobiansCell:
@@ -45,6 +46,9 @@ class JacobiansCell:
 
     def linearise(self, states: Sequence[Array], preactivations: Sequence[Array]) -> JacobiansLinearisation:
         return JacobiansLinearisation(self)
+
+    def nonlinearities(self, states: Sequence[Array], inputs: Array | None) -> Mapping[str, Nonlinearity]:
+        return {}
 
 
 @dataclass(frozen=True, eq=False)

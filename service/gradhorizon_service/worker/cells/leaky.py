@@ -14,7 +14,7 @@ from ..activations import Activation, Identity
 from ..matrix_analysis import PascanuConditions, kept_state_conditions
 from ..products.factors import Factors, Repeated, RowScaled, Shifted
 from ._activated import make_activation
-from ._cell import OuterSum
+from ._cell import Nonlinearity, OuterSum
 from ._driven import Drive
 
 
@@ -71,6 +71,10 @@ class LeakyCell:
         return isinstance(self.activation, Identity)
 
     @property
+    def splits(self) -> bool:
+        return self.retention == 0.0
+
+    @property
     def linear_part(self) -> Array:
         """r I + g W, the Jacobian of every step where phi is the identity."""
         return self.retention * np.eye(len(self.weights)) + self.gain * self.weights
@@ -91,6 +95,12 @@ class LeakyCell:
     def linearise(self, states: Sequence[Array], preactivations: Sequence[Array]) -> LeakyLinearisation:
         scales = None if self.homogeneous else self.gain * self.activation.slope(np.asarray(preactivations))
         return LeakyLinearisation(self, scales, len(preactivations))
+
+    def nonlinearities(self, states: Sequence[Array], inputs: Array | None) -> Mapping[str, Nonlinearity]:
+        if self.homogeneous:
+            return {}
+        preactivations = self.driven.preactivations(self.weights, np.asarray(states)[:-1], inputs)
+        return {"h": Nonlinearity(self.activation, preactivations)}
 
     def conditions(self, spectral_norm: float, radius: float | None) -> PascanuConditions:
         """What the norm of W proves; `radius` is that of r I + g W where phi is the identity, else None."""

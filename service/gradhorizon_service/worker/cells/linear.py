@@ -12,7 +12,7 @@ from .._types import Array
 from ..activations import Identity
 from ..block_diagonal import BlockDiagonal
 from ..products.factors import Factors
-from ._cell import Cell, OuterSum
+from ._cell import Cell, Nonlinearity, OuterSum
 from ._driven import Drive
 from .rnn import RnnCell
 
@@ -44,6 +44,7 @@ class DiagonalLinearCell:
     recurrent: ClassVar[bool] = True
     activation: ClassVar[None] = None
     parts: ClassVar[None] = None
+    splits: ClassVar[bool] = False
 
     @property
     def matrix(self) -> BlockDiagonal:
@@ -69,6 +70,9 @@ class DiagonalLinearCell:
 
     def linearise(self, states: Sequence[Array], preactivations: Sequence[Array]) -> DiagonalLinearisation:
         return DiagonalLinearisation(self)
+
+    def nonlinearities(self, states: Sequence[Array], inputs: Array | None) -> Mapping[str, Nonlinearity]:
+        return {}
 
 
 @dataclass(frozen=True, eq=False)

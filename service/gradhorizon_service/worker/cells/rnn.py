@@ -14,7 +14,7 @@ from ..activations import Activation, Identity
 from ..products.factors import Factors, Repeated, RowScaled
 from ..slopes import slopes_along
 from ._activated import make_activation
-from ._cell import OuterSum
+from ._cell import Nonlinearity, OuterSum
 from ._driven import Drive
 
 
@@ -28,6 +28,7 @@ class RnnCell:
 
     recurrent: ClassVar[bool] = True
     parts: ClassVar[None] = None
+    splits: ClassVar[bool] = True
 
     @classmethod
     def build(
@@ -78,6 +79,12 @@ class RnnCell:
             return RnnLinearisation(self, None, len(preactivations))
         slopes = slopes_along(self.activation, np.asarray(preactivations), np.asarray(states)[1:])
         return RnnLinearisation(self, slopes, len(preactivations))
+
+    def nonlinearities(self, states: Sequence[Array], inputs: Array | None) -> Mapping[str, Nonlinearity]:
+        if self.homogeneous:
+            return {}
+        preactivations = self.driven.preactivations(self.weights, np.asarray(states)[:-1], inputs)
+        return {"h": Nonlinearity(self.activation, preactivations)}
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ from ..matrix_analysis import PascanuConditions, delayed_conditions, spectral_no
 from ..products.companion import Companion
 from ..products.factors import Factors, Repeated
 from ._activated import make_activation
-from ._cell import OuterSum
+from ._cell import Nonlinearity, OuterSum
 from ._driven import Drive
 
 
@@ -33,6 +33,7 @@ class SkipCell:
     driven: Drive
 
     recurrent: ClassVar[bool] = True
+    splits: ClassVar[bool] = False
 
     @classmethod
     def build(
@@ -97,6 +98,15 @@ class SkipCell:
     def linearise(self, states: Sequence[Array], preactivations: Sequence[Array]) -> SkipLinearisation:
         slopes = None if self.homogeneous else self.activation.slope(np.asarray(preactivations))
         return SkipLinearisation(self, slopes, len(preactivations))
+
+    def nonlinearities(self, states: Sequence[Array], inputs: Array | None) -> Mapping[str, Nonlinearity]:
+        if self.homogeneous:
+            return {}
+        N, before = self.output_size, np.asarray(states)[:-1]
+        preactivations = self.driven.preactivations(self.weights, before[..., :N], inputs)
+        if self.inside:
+            preactivations += before[..., -N:] @ self.skip_weights.T
+        return {"h": Nonlinearity(self.activation, preactivations)}
 
     def conditions(self, norm: float, radius: float | None) -> PascanuConditions:
         """What the norms of W and V prove; `radius` is that of the step's matrix where phi is the identity."""
