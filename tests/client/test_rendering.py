@@ -81,6 +81,7 @@ def test_printed_diagnosis_says_verdict_horizon_and_every_diagnostic(full: Diagn
         "Singular values",
         "Gradient of each parameter",
         "Clipping",
+        "First lags at which the gradient leaves a format",
         "State, log10",
         "Lyapunov exponents",
         "Modes",
@@ -88,6 +89,35 @@ def test_printed_diagnosis_says_verdict_horizon_and_every_diagnostic(full: Diagn
     ):
         assert title in printed
     assert f"{full.horizon.steps} steps, then the gradient has decayed by a factor 1000" in printed
+
+
+def test_printed_saturation_says_what_slopes_and_weights_make_of_the_decay(here: Client) -> None:
+    """One relu that is never active; the other halves and halves again."""
+    report = here.diagnose(
+        network={
+            "cell": "rnn",
+            "weights": [[0.5, 0.0], [0.0, 0.5]],
+            "bias": [1.0, -9.0],
+            "activation": "relu",
+        },
+        depth=10,
+        initial_state={"kind": "zeros"},
+        loss={"kind": "cotangent", "values": [1.0, 0.0]},
+        diagnostics=["saturation"],
+    )
+    printed = " ".join(str(report).split())
+    assert "saturated slopes 50 %, below 5.96e-08" in printed
+    assert "units saturated mostly, always, dead 1, 1, 1 of 2" in printed
+    assert "of these, from slopes 0 of these, from weights -0.301" in printed
+
+
+def test_printed_precision_says_lags_and_scale(here: Client) -> None:
+    report = here.diagnose(
+        network={"cell": "linear", "weights": [[0.9]]}, depth=2000, dtype="float16", diagnostics=["precision"]
+    )
+    printed = " ".join(str(report).split())
+    assert "float16 93 165 never 2^15: 191, 264" in printed
+    assert "in float16 this gradient becomes subnormal at lag 93 and rounds to zero at lag 165" in printed
 
 
 def test_lines_fit_the_width(full: Diagnosis, matrix: Spectrum) -> None:

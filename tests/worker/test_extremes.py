@@ -120,3 +120,23 @@ def test_directions_that_do_not_fit_through_a_narrow_layer_are_exact_zeros():
     assert found.singular_values.log10[:2] == pytest.approx(np.log10(expected))
     assert np.isneginf(found.singular_values.log10[2:]).all()
     assert (found.singular_values.count, found.verdict.directions_vanish) == (8, True)
+
+
+@pytest.mark.parametrize("weight", [1e-200, 1e-3, 1.0, 1e3, 1e200])
+@pytest.mark.parametrize("activation", ["tanh", "relu", "softplus", "silu", "sin"])
+@pytest.mark.parametrize("dtype", ["float16", "float64"])
+def test_saturation_and_precision_have_a_number_or_a_reason_whatever_the_scale(weight, activation, dtype):
+    found = diagnosis(
+        weight * np.array([[1.0, -0.5], [0.3, 0.8]]),
+        cell="rnn",
+        activation=activation,
+        depth=50,
+        dtype=dtype,
+        loss={"kind": "cotangent", "values": [1.0, 0.0]},
+        diagnostics=["saturation", "precision"],
+    )
+    saturation, reach = found.saturation, found.precision.formats[dtype]
+    assert (saturation.saturated_share is None) == (saturation.saturated_share_reason is not None)
+    decay = saturation.decay
+    assert (decay.decades_per_step is None) == (decay.decades_per_step_reason is not None)
+    assert (reach.log2_loss_scale is None) == (reach.loss_scale_reason is not None)

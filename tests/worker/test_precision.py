@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from fractions import Fraction
+
+import mpmath
 import numpy as np
 import pytest
 from hypothesis import given
@@ -77,3 +81,47 @@ def test_a_scale_brings_back_what_was_never_a_float64() -> None:
 
 def test_a_zero_stays_zero_at_any_scale() -> None:
     assert PRECISIONS["float32"].scaled(np.array([0.0]), 1e5).tolist() == [0.0]
+
+
+EXACT: Mapping[str, tuple[Fraction, Fraction, Fraction]] = {
+    name: (
+        Fraction(2) ** lowest - Fraction(2) ** (lowest - digits),
+        Fraction(2) ** (lowest - digits),
+        Fraction(2) ** (2 - lowest) - Fraction(2) ** (1 - lowest - digits),
+    )
+    for name, digits, lowest in (
+        ("float16", 11, -14),
+        ("bfloat16", 8, -126),
+        ("float32", 24, -126),
+        ("float64", 53, -1022),
+    )
+}
+"""Half a unit below the smallest normal number, half the smallest subnormal one, half a unit beyond the largest."""
+
+
+@pytest.mark.parametrize("name", PRECISIONS)
+def test_levels_are_where_rounding_changes_its_mind(name: str) -> None:
+    subnormal, zero, infinite = EXACT[name]
+    found = PRECISIONS[name]
+    with mpmath.workdps(40):
+        for log_level, exact in (
+            (found.log_subnormal, subnormal),
+            (found.log_zero, zero),
+            (found.log_infinite, infinite),
+        ):
+            expected = mpmath.log(mpmath.mpf(exact.numerator)) - mpmath.log(mpmath.mpf(exact.denominator))
+            assert log_level == pytest.approx(float(expected), rel=1e-15)
+
+
+@pytest.mark.parametrize("name", ["float16", "bfloat16", "float32"])
+def test_numbers_next_to_a_level_are_cast_to_either_side(name: str) -> None:
+    """Ties go to zero, to the normal number and to infinity. The carrier of bfloat16 tells 2^-15 there apart."""
+    cast = PRECISIONS[name].cast
+    subnormal, zero, infinite = (float(level) for level in EXACT[name])
+    nearly = 1.0 - 2.0**-12
+    smallest_normal = 2.0 ** PRECISIONS[name].lowest
+    assert cast(np.array([zero, zero / nearly])).tolist() == [0.0, 2.0 * zero]
+    assert cast(np.array([subnormal]))[0] == smallest_normal
+    assert cast(np.array([subnormal - zero / 2]))[0] < smallest_normal
+    assert cast(np.array([infinite]))[0] == np.inf
+    assert np.isfinite(cast(np.array([infinite * nearly]))[0])

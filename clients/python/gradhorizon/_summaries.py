@@ -11,7 +11,7 @@ import numpy as np
 if TYPE_CHECKING:
     from .schemas import Comparison, Diagnosis, MeanField, Spectrum
     from .schemas.diagnoses import Provenance
-    from .schemas.diagnostics import NonnormalityReport, SpectrumReport
+    from .schemas.diagnostics import FormatReachReport, NonnormalityReport, SpectrumReport
     from .schemas.values import Array
 
 ROWS = 14
@@ -50,6 +50,8 @@ def summarize_diagnosis(report: Diagnosis) -> Summary:
         _singular_values(report),
         _parameters(report),
         _clipping(report),
+        _precision(report),
+        _saturation(report),
         _remedies(report),
         _states(report),
         _lyapunov(report),
@@ -281,6 +283,71 @@ def _shown(value: float | str) -> str:
     return value if isinstance(value, str) else f"{value:.4g}"
 
 
+def _precision(report: Diagnosis) -> Section | None:
+    precision = report.precision
+    if precision is None:
+        return None
+    rows = tuple(
+        (
+            name,
+            _lag(reach.first_subnormal_lag),
+            _lag(reach.first_zero_lag),
+            _lag(reach.first_infinite_lag),
+            _scale(reach),
+        )
+        for name, reach in precision.formats.items()
+    )
+    columns = ("", "subnormal", "zero", "infinite", "best loss scale: then subnormal, zero")
+    notes = (precision.says, *filter(None, (precision.reliable_reason,)))
+    return Section("First lags at which the gradient leaves a format", columns, rows, notes)
+
+
+def _lag(value: int | None) -> str:
+    return "never" if value is None else str(value)
+
+
+def _scale(reach: FormatReachReport) -> str:
+    if reach.log2_loss_scale is None:
+        return "none"
+    scaled = f"{_lag(reach.scaled_first_subnormal_lag)}, {_lag(reach.scaled_first_zero_lag)}"
+    return f"2^{reach.log2_loss_scale}: {scaled}"
+
+
+def _saturation(report: Diagnosis) -> Section | None:
+    saturation = report.saturation
+    if saturation is None:
+        return None
+    rows: list[Row] = []
+    for name, found in saturation.units.items():
+        rows += [
+            (f"{name}: saturated slopes", f"{_percent(found.saturated_share)}, below {_number(found.level)}"),
+            (f"{name}: log10 slope, median", _decades(found.log10_slope)),
+            (
+                f"{name}: units saturated mostly, always, dead",
+                f"{found.mostly_saturated}, {found.always_saturated}, {found.dead} of {found.units}",
+            ),
+        ]
+    for name, gate in (saturation.gates or {}).items():
+        rows.append(
+            (
+                f"{name}: mean, 10 .. 90 %",
+                f"{_number(gate.mean)}, {_number(gate.q10)} .. {_number(gate.q90)}",
+            )
+        )
+        if gate.time_constant is not None:
+            rows.append((f"{name}: time constant", f"{_number(gate.time_constant)} steps"))
+    decay = saturation.decay
+    if decay.decades_per_step is not None:
+        rows.append(("decades per step", _number(decay.decades_per_step)))
+    if decay.decades_per_step_from_slopes is not None:
+        rows += [
+            ("of these, from slopes", _number(decay.decades_per_step_from_slopes)),
+            ("of these, from weights", _number(decay.decades_per_step_from_weights)),
+        ]
+    reason = decay.decades_per_step_reason or decay.decades_per_step_from_slopes_reason
+    return Section("Saturation", ("", ""), tuple(rows), (saturation.says, *filter(None, (reason,))))
+
+
 def _states(report: Diagnosis) -> Section | None:
     states = report.state_norms
     if states is None or len(states.step) == 0:
@@ -425,6 +492,10 @@ def _complex(value: complex) -> str:
 
 def _steps(value: int | None) -> str:
     return "beyond the depth" if value is None else f"{value} steps"
+
+
+def _percent(share: float) -> str:
+    return f"{100.0 * share:.3g} %"
 
 
 def _yes(value: bool) -> str:

@@ -176,6 +176,19 @@ def _remedies(sizes: Sizes, costs: Costs) -> float:
     return 90.0 * _run(sizes, costs, 1)
 
 
+def _saturation(sizes: Sizes, costs: Costs) -> float:
+    """Pre-activations once more, their slopes, and order statistics of all of them."""
+    numbers = float(sizes.steps * sizes.batch * sizes.size)
+    return numbers * (2.0 * sizes.size + 2500.0) * costs.per_flop + 600 * costs.per_call
+
+
+def _precision(sizes: Sizes, costs: Costs) -> float:
+    """Two searches over all lags: powers by squaring, their norms, a Schur form for every set of modes that fades."""
+    if sizes.stepped or sizes.shallow:
+        return sizes.steps * 0.1 * costs.per_call + 400 * costs.per_call
+    return 1200.0 * sizes.size**3 * costs.per_flop + 20_000 * costs.per_call
+
+
 _COSTS: Mapping[str, Callable[[Sizes, Costs], float]] = {
     "spectrum": _matrix,
     "modes": _matrix,
@@ -186,6 +199,8 @@ _COSTS: Mapping[str, Callable[[Sizes, Costs], float]] = {
     "singular_values": _singular_values,
     "lyapunov": _lyapunov,
     "mean_field": _mean_field,
+    "saturation": _saturation,
+    "precision": _precision,
     "clipping": _parameter_gradient,
     "echo_state": _echo_state,
     "remedies": _remedies,

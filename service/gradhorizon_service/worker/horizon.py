@@ -71,6 +71,12 @@ def median_change(log_norms: Array) -> Array:
     return median(log_norms[:, alive] - log_norms[0, alive])
 
 
+def median_log_norms(log_norms: Array) -> Array:
+    """The median itself, (L,), of ln ||g_k|| (L, B), over the same sequences; -inf where all start at exactly zero."""
+    alive = np.isfinite(log_norms[0])
+    return median(log_norms[:, alive]) if alive.any() else np.full(len(log_norms), -np.inf)
+
+
 def crossing_of(changes: Array, nats: float) -> Crossing:
     """Find both crossings in a series of m_k over all lags."""
     return Crossing(_first(changes < -nats), _first(changes > nats))

@@ -17,7 +17,9 @@ from .diagnostics import (
     ModesReport,
     NonnormalityReport,
     ParameterGradientReport,
+    PrecisionReport,
     RemediesReport,
+    SaturationReport,
     SingularValuesReport,
     SpectrumReport,
     StateNormsReport,
@@ -38,6 +40,8 @@ DiagnosticName = Literal[
     "singular_values",
     "lyapunov",
     "mean_field",
+    "saturation",
+    "precision",
     "clipping",
     "echo_state",
     "remedies",
@@ -150,6 +154,8 @@ class Diagnosis(ReportModel):
     singular_values: SingularValuesReport | None = None
     lyapunov: LyapunovReport | None = None
     mean_field: MeanFieldReport | None = None
+    saturation: SaturationReport | None = None
+    precision: PrecisionReport | None = None
     clipping: ClippingReport | None = None
     echo_state: EchoStateReport | None = None
     remedies: RemediesReport | None = None

@@ -260,6 +260,88 @@ class MeanFieldReport(MeanFieldTheory):
     says: str
 
 
+class UnitSlopesReport(ReportModel):
+    """Slopes of one nonlinearity over all steps and sequences; units below `level` are saturated.
+
+    `dead_units` counts from 0 among the units of a layer, `dead_layers` (null for shared weights) from 1.
+    """
+
+    level: Number
+    saturated_share: Number
+    log10_slope_q10: Log10Number
+    log10_slope: Log10Number
+    log10_slope_q90: Log10Number
+    log10_mean_slope: Log10Number
+    units: int
+    mostly_saturated: int
+    always_saturated: int
+    dead: int
+    dead_units: IntSeries | None
+    dead_layers: IntSeries | None
+    dead_units_reason: str | None
+
+
+class GateValuesReport(ReportModel):
+    """Values of one gate, 0 for closed and 1 for open, over all steps, sequences and units."""
+
+    mean: Number
+    q10: Number
+    median: Number
+    q90: Number
+    share_nearly_closed: Number
+    share_nearly_open: Number
+    time_constant: NullableNumber
+    time_constant_reason: str | None
+
+
+class DecayShareReport(ReportModel):
+    """Decades per step of the transported gradient, and what slopes and weights each make of them."""
+
+    decades_per_step: NullableNumber
+    decades_per_step_reason: str | None
+    decades_per_step_from_slopes: NullableNumber
+    decades_per_step_from_slopes_reason: str | None
+    decades_per_step_from_weights: NullableNumber
+    decades_per_step_from_weights_reason: str | None
+
+
+class SaturationReport(ReportModel):
+    """Slopes along the run, by nonlinearity; `gates` of gated cells; the part of the decay that slopes make."""
+
+    saturated_share: NullableNumber
+    saturated_share_reason: str | None
+    step: IntSeries
+    saturated_share_by_step: Series
+    units: dict[str, UnitSlopesReport]
+    gates: dict[str, GateValuesReport] | None
+    decay: DecayShareReport
+    says: str
+
+
+class FormatReachReport(ReportModel):
+    """First lags at which the gradient, rounded to one format, is subnormal (or zero), zero, infinite; null for never.
+
+    The scaled ones are those with the loss scale, and null without one.
+    """
+
+    first_subnormal_lag: int | None
+    first_zero_lag: int | None
+    first_infinite_lag: int | None
+    log2_loss_scale: int | None
+    loss_scale_reason: str | None
+    scaled_first_subnormal_lag: int | None
+    scaled_first_zero_lag: int | None
+
+
+class PrecisionReport(ReportModel):
+    """How far back the gradient reaches in each format; `says` is about the dtype of the request."""
+
+    formats: dict[str, FormatReachReport]
+    reliable: bool
+    reliable_reason: str | None
+    says: str
+
+
 class ClippingReport(ReportModel):
     """What clipping does to this gradient, in the precision the user trains in."""
 

@@ -13,7 +13,9 @@ from .mean_field import mean_field_of_run, without_ensemble
 from .modes import modes, not_linear
 from .nonnormality import nonnormality
 from .parameter_gradient import parameter_gradient
+from .precision import precision
 from .remedies import remedies, without_network
+from .saturation import saturation, without_activation
 from .singular_values import singular_values
 from .spectrum import spectrum
 from .state_norms import state_norms
@@ -28,6 +30,8 @@ DIAGNOSTICS: Mapping[str, Diagnostic] = {
     "singular_values": Diagnostic(singular_values),
     "lyapunov": Diagnostic(lyapunov, without_shared_steps),
     "mean_field": Diagnostic(mean_field_of_run, without_ensemble),
+    "saturation": Diagnostic(saturation, without_activation),
+    "precision": Diagnostic(precision),
     "clipping": Diagnostic(clipping, without_policy),
     "echo_state": Diagnostic(echo_state, not_a_reservoir),
     "remedies": Diagnostic(remedies, without_network),

@@ -36,7 +36,7 @@ def gradient_norms(run: Run) -> GradientNorms:
     parts = None
     if run.parts is not None:
         parts = {name: batch_series(run.gradient_log_norms(lags, part)) for name, part in run.parts.items()}
-    reason = _roundoff(run)
+    reason = roundoff(run)
     return GradientNorms(
         lags,
         series.log10_norm,
@@ -49,7 +49,7 @@ def gradient_norms(run: Run) -> GradientNorms:
     )
 
 
-def _roundoff(run: Run) -> str | None:
+def roundoff(run: Run) -> str | None:
     """A gradient 15 decades below what the transport could do is rounding error of a mode it was orthogonal to.
 
     Not so where modes never mix, for then no rounding reaches another one.

@@ -5,18 +5,19 @@ Magnitudes are natural logarithms by lag or step and sequence; a run computes ea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from .._types import Array
 from ..activations import Activation
 from ..block_diagonal import BlockDiagonal
-from ..cells import Cell
+from ..cells import Cell, Nonlinearity
 from ..horizon import Crossing
 from ..outcome import Outcome
 from ..parameter_gradients import ScaledArray
 from ..problem import Problem
+from ..products.levels import Passages
 from ..products.lyapunov import LyapunovSpectrum
 from ..products.singular_values import LogSingularValues
 from ..products.transport_norms import TransportPeak
@@ -104,6 +105,24 @@ class Run(Protocol):
         """Where the median transported gradient changes by more than this, over all lags up to `within`.
 
         `clipped`: with every entry of the state gradient cut at every step, where the policy is per_step.
+        """
+        ...
+
+    def passages(self, below: Sequence[float], above: Sequence[float]) -> Passages:
+        """Where the median ln ||dL/ds_{T-k}|| of the last step's loss first lies below or above levels, over all lags.
+
+        As in `crossing`, sequences whose gradient starts at exactly zero are left out.
+        """
+        ...
+
+    def nonlinearities(self) -> Mapping[str, Nonlinearity]:
+        """What every elementwise nonlinearity of the cell was applied to, by name; none for a linear recurrence."""
+        ...
+
+    def slope_growth(self) -> Array | None:
+        """ln ||D_t g|| - ln ||g|| of the transported gradient, D_t the slopes of step t: (T, B) by lag.
+
+        None where J_t is not D_t W_t, so that a step does not split in two.
         """
         ...
 

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
 
 from .._types import Array
 from ..block_diagonal import BlockDiagonal
-from ..cells import Cell
+from ..cells import Cell, Nonlinearity
 from ..cells.linear import DiagonalLinearCell
 from ..horizon import Crossing
 from ..outcome import outcome_of
 from ..parameter_gradients import ScaledArray
 from ..problem import Problem
-from ..products.diagonal_norms import diagonal_first_crossing, diagonal_log_norms_at
+from ..products.diagonal_norms import (
+    diagonal_first_crossing,
+    diagonal_first_passages,
+    diagonal_log_norms_at,
+)
+from ..products.levels import Passages, passages_of
 from ..products.lyapunov import LyapunovSpectrum, exact_spectrum
 from ..products.singular_values import LogSingularValues, exactly
 from ..products.transport_norms import TransportPeak
@@ -118,6 +123,19 @@ class DiagonalRun(DiagonalTransport):
             return Crossing(None, None)
         found = diagonal_first_crossing(self.matrix.multipliers, moduli[alive], within or self.depth, nats)
         return Crossing(found.decay_step, found.growth_step)
+
+    def passages(self, below: Sequence[float], above: Sequence[float]) -> Passages:
+        moduli = np.abs(self.matrix.modes(self.cotangent))
+        alive = moduli.max(axis=1) > 0
+        if not alive.any():
+            return passages_of(np.array([-np.inf]), below, above)
+        return diagonal_first_passages(self.matrix.multipliers, moduli[alive], self.depth, below, above)
+
+    def nonlinearities(self) -> Mapping[str, Nonlinearity]:
+        return {}
+
+    def slope_growth(self) -> None:
+        return None
 
     def parameter_gradients(self, clipped: bool = False) -> Mapping[str, ScaledArray]:
         """d L / d lambda_i = T lambda_i^(T-1) g_i conj(h_i), summed over sequences, as (a, b) of each block."""

@@ -6,19 +6,20 @@ squarings; states and gradients live in logarithms and cannot leave float64.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
 
 from .._types import Array
-from ..cells import Cell, RnnCell
-from ..horizon import LN10, Crossing, crossing_of, median_change
+from ..cells import Cell, Nonlinearity, RnnCell
+from ..horizon import LN10, Crossing, crossing_of, median_change, median_log_norms
 from ..outcome import outcome_of
 from ..parameter_gradients import ScaledArray
 from ..problem import Problem
 from ..products.coordinates import power_coordinates
-from ..products.first_crossing import first_crossing
+from ..products.first_crossing import first_crossing, first_passages
+from ..products.levels import Passages, passages_of
 from ..products.lyapunov import LyapunovSpectrum, exponents_of_repeated
 from ..products.power_norms import log_norm_series, log_norms_and_directions_at, log_norms_at
 from ..products.power_peaks import PeakNorm, peak_norm
@@ -142,6 +143,20 @@ class PowersRun:
                 "horizon: a crossing between the lags that were looked at cannot be excluded"
             )
         return Crossing(found.decay_step, found.growth_step)
+
+    def passages(self, below: Sequence[float], above: Sequence[float]) -> Passages:
+        alive = np.abs(self.cotangent).max(axis=1) > 0
+        if not alive.any():
+            return passages_of(np.array([-np.inf]), below, above)
+        if self._shallow_log_norms is not None:
+            return passages_of(median_log_norms(self._shallow_log_norms), below, above)
+        return first_passages(self.matrix.T, self.cotangent[alive], self.depth, below, above)
+
+    def nonlinearities(self) -> Mapping[str, Nonlinearity]:
+        return {}
+
+    def slope_growth(self) -> None:
+        return None
 
     def _first_changes(self, steps: int) -> Array:
         """The median change of the gradient at the first lags, computed one by one, (steps + 1,)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 
@@ -12,19 +12,21 @@ from .._types import Array
 from ..activations import Activation, Identity
 from ..backprop import Backpropagated, backpropagate, backpropagate_window
 from ..block_diagonal import BlockDiagonal
-from ..cells import Cell, OuterSum
+from ..cells import Cell, Nonlinearity, OuterSum
 from ..cells.feedforward import FeedforwardCell
 from ..cells.jacobians import JacobiansCell, JacobiansLinearisation
-from ..horizon import Crossing, crossing_of, median_change
+from ..horizon import Crossing, crossing_of, median_change, median_log_norms
 from ..losses import LossGradient
 from ..outcome import outcome_of
 from ..parameter_gradients import ScaledArray, log_norms_by_step, total
 from ..problem import Problem
 from ..products.factors import Factors, Repeated, square_core
+from ..products.levels import Passages, passages_of
 from ..products.lyapunov import LyapunovSpectrum, lyapunov_exponents
 from ..products.power_singular_values import singular_values_of_repeated
 from ..products.singular_values import LogSingularValues, log_singular_values
 from ..products.transport_norms import TransportPeak, transport_peak
+from ..statistics import log_norms_by_step as log_norms_of
 from ..trajectory import Trajectory, run_forward
 from ._padding import PaddedFactors
 from ._run import Shares
@@ -190,6 +192,26 @@ class SteppedRun:
             return self.transported
         return self._backpropagate(last_only=True, clip=clipping.threshold)
 
+    def passages(self, below: Sequence[float], above: Sequence[float]) -> Passages:
+        return passages_of(median_log_norms(self.transported.log_norms), below, above)
+
+    # -- nonlinearities ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def _kept_inputs(self) -> Array | None:
+        """The inputs of the steps that were completed, (T, B, D)."""
+        return None if self.inputs is None else self.inputs[self.problem.burn_in :][: self.depth]
+
+    def nonlinearities(self) -> Mapping[str, Nonlinearity]:
+        return self.cell.nonlinearities(self.trajectory.states, self._kept_inputs)
+
+    def slope_growth(self) -> Array | None:
+        if not self.cell.splits:
+            return None
+        passed = log_norms_of(self.transported.deltas) + self.transported.log_scales[:-1]
+        with np.errstate(invalid="ignore"):  # a gradient that is exactly zero has no growth
+            return np.asarray(passed - self.transported.log_norms[:-1])
+
     # -- parameters --------------------------------------------------------------------------------------------
 
     def parameter_gradients(self, clipped: bool = False) -> Mapping[str, ScaledArray]:
@@ -208,8 +230,8 @@ class SteppedRun:
             return {}, np.zeros((0, self.problem.batch))
         deltas = np.asarray(gradients.deltas)[::-1]
         states = np.asarray(self.trajectory.states)
-        kept = None if self.inputs is None else self.inputs[self.problem.burn_in :][: self.depth]
-        return self._linearisation.parameter_terms(deltas, states, kept), gradients.log_scales[:-1][::-1]
+        terms = self._linearisation.parameter_terms(deltas, states, self._kept_inputs)
+        return terms, gradients.log_scales[:-1][::-1]
 
     def _with_state_scales(self, term: OuterSum, log_weights: Array) -> Array:
         """A parameter that multiplies a state takes on the scale of that state."""
