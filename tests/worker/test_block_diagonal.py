@@ -82,3 +82,24 @@ def test_gradients_of_a_block_are_the_slopes_of_the_loss(blocks: BlockDiagonal) 
 def test_a_real_eigenvalue_takes_one_coordinate_and_a_pair_two() -> None:
     blocks = BlockDiagonal(np.array([1.0, 2j, 3.0]))
     assert (blocks.size, blocks.first.tolist(), blocks.block_of.tolist()) == (4, [0, 1, 3], [0, 1, 1, 2])
+
+
+def test_a_pair_stays_a_pair_where_its_multiplier_is_real() -> None:
+    """What is left of a complex mode that underflows, or does not turn, are two coordinates all the same."""
+    blocks = BlockDiagonal(np.array([0.5, 0.0, 2.0]), np.array([True, True, False]))
+    assert blocks.size == 5
+    assert blocks.eigenvalues.tolist() == [0.5, 0.5, 0.0, 0.0, 2.0]
+    v = vectors(blocks)
+    assert blocks.times(v) == pytest.approx(v * [0.5, 0.5, 0.0, 0.0, 2.0], abs=1e-15)
+    assert np.array_equal(blocks.coordinates(blocks.modes(v)), v)
+
+
+def test_other_multipliers_act_on_the_same_coordinates() -> None:
+    blocks = BlockDiagonal(np.array([0.5j, 2.0])).with_multipliers(np.array([0.25 + 0j, 3.0]))
+    assert (blocks.size, blocks.first.tolist()) == (3, [0, 2])
+
+
+def test_modes_of_pairs_alone_are_a_copy() -> None:
+    v = np.ones((1, 2))
+    BlockDiagonal(np.array([1j])).modes(v)[:] = 0.0
+    assert (v == 1.0).all()

@@ -39,6 +39,9 @@ class Nonnormality:
 _MISLEADING_DECADES = 1.0
 """Powers that rise this far above what the spectral radius allows a normal matrix are not described by it."""
 
+_ROUNDING = 4.0 * float(np.finfo(np.float64).eps)
+"""A point of the unit circle has a modulus this close to one."""
+
 
 def nonnormality(run: Run) -> Nonnormality:
     """Report on the matrix of every step where a linear one is not W itself, else on W, over the run's depth."""
@@ -84,6 +87,8 @@ def matrix_nonnormality(
 def _normal(matrix: BlockDiagonal, depth: int) -> Nonnormality:
     """A block-diagonal matrix is normal: its eigenvalues do tell everything."""
     radius = float(np.max(np.abs(matrix.multipliers)))
+    if abs(radius - 1.0) <= _ROUNDING:
+        radius = 1.0
     log10_peak = max(0.0, depth * float(np.log10(radius))) if radius > 0 else 0.0
     reason = (
         None

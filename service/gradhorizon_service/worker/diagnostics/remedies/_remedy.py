@@ -185,5 +185,5 @@ def without_weights(problem: Problem) -> str | None:
 def shifted(matrix: Array | BlockDiagonal, kept: float, factor: float) -> Array | BlockDiagonal:
     """kept I + factor W."""
     if isinstance(matrix, BlockDiagonal):
-        return BlockDiagonal(kept + factor * matrix.multipliers)
+        return matrix.with_multipliers(kept + factor * matrix.multipliers)
     return kept * np.eye(len(matrix)) + factor * matrix

@@ -30,7 +30,8 @@ def _orthogonal(matrix: Array | BlockDiagonal) -> Array | BlockDiagonal:
     if not isinstance(matrix, BlockDiagonal):
         return polar_factor(matrix)
     moduli = np.abs(matrix.multipliers)
-    return BlockDiagonal(np.where(moduli > 0, matrix.multipliers / np.where(moduli > 0, moduli, 1.0), 1.0))
+    directions = np.where(moduli > 0, matrix.multipliers / np.where(moduli > 0, moduli, 1.0), 1.0)
+    return matrix.with_multipliers(directions)
 
 
 orthogonalise = Remedy(

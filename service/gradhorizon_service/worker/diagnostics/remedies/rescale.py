@@ -20,7 +20,7 @@ def _trial(subject: Subject, gain: float) -> Trial:
     matrix = subject.matrix()
     if isinstance(matrix, BlockDiagonal):
         radius = float(np.max(np.abs(matrix.multipliers)))
-        changed = subject.with_matrix(BlockDiagonal(gain * matrix.multipliers))
+        changed = subject.with_matrix(matrix.with_multipliers(gain * matrix.multipliers))
     else:
         radius = spectral_radius(matrix)
         changed = subject.with_matrix(gain * matrix)

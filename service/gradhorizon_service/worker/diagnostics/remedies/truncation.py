@@ -23,7 +23,7 @@ def _not_applicable(problem: Problem) -> str | None:
     if problem.clipping is not None and problem.clipping.kind == "per_step":
         return "clipping at every step and truncation cannot be combined"
     weights = problem.network.parameters.get("weights")
-    size = 1 if weights is None else max(getattr(weights, "shape", (1,)))
+    size = problem.network.build().state_size if weights is None else max(getattr(weights, "shape", (1,)))
     if problem.depth > MOST_STEPS or problem.depth * problem.batch * size > _MOST_NUMBERS:
         return (
             f"truncation is run step by step, and {problem.depth} steps of this network are too many to keep"
