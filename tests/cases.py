@@ -160,12 +160,37 @@ _DRIVE = {"input_weights": _entries(2, SIZE, WIDTH), "bias": _entries(3, SIZE, s
 _PAIR = {"input_bias": _entries(4, SIZE), "recurrent_bias": _entries(5, SIZE)}
 _TANH = ACTIVATIONS["tanh"]
 
+_MODES: Mapping[str, Mapping[str, Any]] = {
+    "eigenvalues": {"eigenvalues": np.array([0.9, 0.6 + 0.7j, -1.1])},
+    "s4d": {
+        "s4d": {
+            "A": np.array([-0.5, -0.3 + 2j, 0.1]),
+            "step": np.array([0.2, 0.5, 1.5]),
+            "discretization": "zoh",
+        }
+    },
+    "s4d bilinear": {
+        "s4d": {"A": np.array([-0.5 + 3j, 0.2 - 1j]), "step": np.array(0.3), "discretization": "bilinear"}
+    },
+    "lru": {"lru": {"nu": np.array([0.1, -0.2]), "theta": np.array([0.0, 2.5])}},
+    "lru logs": {"lru": {"nu_log": np.array([-2.0, 0.3]), "theta_log": np.array([0.5, -1.0])}},
+    "decays": {"decays": _entries(7, DEPTH, SIZE)},
+    "decays of each sequence": {"decays": _entries(8, BATCH, DEPTH, SIZE)},
+}
+"""What a diagonal recurrence may be given, of four coordinates each."""
+
 CELLS: Mapping[str, CellCase] = {
     "linear": CellCase("linear", {"weights": _matrix(1)}),
     "linear driven": CellCase("linear", {"weights": _matrix(1), **_DRIVE}, width=WIDTH),
     "linear diagonal": CellCase("linear", {"weights": _SPECTRUM}),
     "linear diagonal driven": CellCase("linear", {"weights": _SPECTRUM, **_DRIVE}, width=WIDTH),
     "linear diagonal biased": CellCase("linear", {"weights": _SPECTRUM, "bias": np.array(0.3)}),
+    **{f"diagonal {name}": CellCase("diagonal", modes) for name, modes in _MODES.items()},
+    **{
+        f"diagonal {name} driven": CellCase("diagonal", {**modes, **_DRIVE}, width=WIDTH)
+        for name, modes in _MODES.items()
+    },
+    "diagonal decays biased": CellCase("diagonal", {**_MODES["decays"], "bias": np.array(0.3)}),
     "rnn undriven": CellCase("rnn", {"weights": _matrix(1)}),
     "rnn pair of biases": CellCase(
         "rnn", {"weights": _matrix(1), "input_weights": _entries(2, SIZE, WIDTH), **_PAIR}, width=WIDTH

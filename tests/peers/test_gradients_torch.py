@@ -44,6 +44,11 @@ def leaf(values: object) -> Tensor:
     return torch.tensor(np.asarray(values), dtype=torch.float64).requires_grad_()
 
 
+def leaf_of(values: np.ndarray) -> Tensor:
+    """A parameter; complex numbers as (re, im)."""
+    return leaf(np.stack([values.real, values.imag], axis=-1) if values.dtype.kind == "c" else values)
+
+
 @dataclass
 class Model:
     """Parameters by name, and one step of a cell."""
@@ -64,6 +69,12 @@ class Model:
                 self.parameters["weights"] = leaf(
                     np.stack([value.multipliers.real, value.multipliers.imag], axis=1)
                 )
+            elif isinstance(value, dict):
+                self.parameters |= {
+                    key: leaf_of(item) for key, item in value.items() if not isinstance(item, str)
+                }
+            elif isinstance(value, np.ndarray) and value.dtype.kind == "c":
+                self.parameters[name] = leaf_of(value)
             elif isinstance(value, np.ndarray) and name != "values":
                 self.parameters[name] = leaf(
                     np.broadcast_to(value, (self.case.size,)) if value.ndim == 0 else value
@@ -74,7 +85,10 @@ class Model:
 
     def affine(self, state: Tensor, x: Tensor | None) -> Tensor:
         """W h + U x + b."""
-        a = self.recurrent(state)
+        return self.driven(self.recurrent(state), x)
+
+    def driven(self, a: Tensor, x: Tensor | None) -> Tensor:
+        """a + U x + b."""
         if x is not None:
             a = a + x @ self.parameters["input_weights"].T
         for name in ("bias", "input_bias", "recurrent_bias"):
@@ -134,6 +148,40 @@ def echo_state_step(model: Model, t: int, state: Tensor, x: Tensor | None) -> Te
     return leaky_step(scaled, t, state, x)
 
 
+def zoh(z: Tensor) -> Tensor:
+    return torch.exp(z)
+
+
+def bilinear(z: Tensor) -> Tensor:
+    return (1.0 + z / 2.0) / (1.0 - z / 2.0)
+
+
+def eigenvalues(model: Model) -> tuple[Tensor, np.ndarray]:
+    """(m,) complex, and which of them have a complex state."""
+    p, given = model.parameters, model.case.parameters
+    if "eigenvalues" in given:
+        return torch.view_as_complex(p["eigenvalues"]), given["eigenvalues"].imag != 0.0
+    if "s4d" in given:
+        discretise = {"zoh": zoh, "bilinear": bilinear}[given["s4d"]["discretization"]]
+        return discretise(torch.view_as_complex(p["A"]) * p["step"]), given["s4d"]["A"].imag != 0.0
+    nu = p["nu"] if "nu" in p else torch.exp(p["nu_log"])
+    theta = p["theta"] if "theta" in p else torch.exp(p["theta_log"])
+    return torch.exp(-nu + 1j * theta), np.ones(len(nu), dtype=bool)
+
+
+def diagonal_step(model: Model, t: int, state: Tensor, x: Tensor | None) -> Tensor:
+    if "decays" in model.parameters:
+        decays = model.parameters["decays"]
+        return model.driven((decays[:, t] if decays.ndim == 3 else decays[t]) * state, x)
+    multipliers, has_pair = eigenvalues(model)
+    columns: list[Tensor] = []
+    for multiplier, is_pair in zip(multipliers, has_pair, strict=True):
+        at = len(columns)
+        z = multiplier * (torch.complex(state[:, at], state[:, at + 1]) if is_pair else state[:, at])
+        columns += [z.real, z.imag] if is_pair else [z.real]
+    return model.driven(torch.stack(columns, dim=1), x)
+
+
 def layer_step(model: Model, t: int, state: Tensor, x: Tensor | None) -> Tensor:
     W = model.parameters[f"layers[{t}]"]
     a = state @ W.T
@@ -154,6 +202,7 @@ STEPS: Mapping[str, Callable[[Model, int, Tensor, Tensor | None], Tensor]] = {
     "residual": residual_step,
     "skip": skip_step,
     "echo_state": echo_state_step,
+    "diagonal": diagonal_step,
     "feedforward": layer_step,
     "jacobians": jacobian_step,
 }

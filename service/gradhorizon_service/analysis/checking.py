@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from gradhorizon_service.worker.problem import Problem
 
-from .cost import Costs, Estimate, estimate, sizes_of
+from .cost import Costs, Estimate, diagonal_estimate, estimate, sizes_of
 from .errors import CostOverLimit, LimitExceeded
 from .filling import Filled
 from .limits import Limits
@@ -63,19 +63,8 @@ def _estimate(problem: Problem, filled: Filled, costs: Costs) -> Estimate:
     driven = problem.inputs is not None or filled.shape.biased
     size = filled.shape.largest
     if is_spectral(filled.request.network):
-        return _diagonal_estimate(problem, driven, size, costs)
+        return diagonal_estimate(problem, filled.shape, costs)
     return estimate(problem, sizes_of(problem, size, driven), costs)
-
-
-def _diagonal_estimate(problem: Problem, driven: bool, size: int, costs: Costs) -> Estimate:
-    """Closed forms cost a few operations a mode and reported lag; a driven one is stepped, mode by mode."""
-    steps = problem.depth + problem.burn_in if driven else 4096
-    seconds = steps * (problem.batch * size * 20 * costs.per_flop + 20 * costs.per_call)
-    memory = 8.0 * problem.batch * size * (steps * 4.0 if driven else 64.0)
-    parts = {"run": seconds}
-    if "remedies" in problem.diagnostics:
-        parts["remedies"] = 40.0 * seconds
-    return Estimate(sum(parts.values()), parts, memory)
 
 
 def _checked(found: Estimate, limits: Limits) -> Estimate:

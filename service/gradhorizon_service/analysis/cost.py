@@ -14,7 +14,9 @@ import numpy as np
 from gradhorizon_service.worker.memory_capacity import MemoryTask
 from gradhorizon_service.worker.problem import Problem
 from gradhorizon_service.worker.products.shallow_powers import is_shallow
-from gradhorizon_service.worker.runs import is_better_stepped
+from gradhorizon_service.worker.runs import is_better_stepped, is_undriven_linear
+
+from .shapes import NetworkShape
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,9 @@ def _best(function: Callable[[], object], repeats: int) -> float:
 
 def sizes_of(problem: Problem, size: int, driven: bool) -> Sizes:
     """Sizes of a problem whose largest state has `size` entries; `driven`: inputs or biases push the state."""
-    cell = problem.network.cell
+    linear = problem.network.kind.is_linear
     plain_loss = not problem.loss.needs_states and not problem.every_step and problem.truncate is None
-    stepped = cell != "linear" or driven or not plain_loss
+    stepped = not linear or driven or not plain_loss
     activated = problem.network.parameters.get("activation", "identity") != "identity"
     kind = problem.network.kind
     own = problem.batch if activated or kind.is_gated else 1
@@ -95,6 +97,34 @@ def estimate(problem: Problem, sizes: Sizes, costs: Costs) -> Estimate:
     window = 1 if problem.truncate is None else min(problem.truncate + 1, problem.depth)
     parts["run"] = _run(sizes, costs, window) + _product(sizes, costs)
     return Estimate(sum(parts.values()), parts, _memory(sizes, window))
+
+
+def diagonal_estimate(problem: Problem, shape: NetworkShape, costs: Costs) -> Estimate:
+    """Of a recurrence without a matrix: closed forms cost a few operations a mode and reported lag.
+
+    Driven ones, and losses that need every state, are stepped mode by mode; decays of every step are gone through at
+    least a few times.
+    """
+    stepped = not is_undriven_linear(problem)
+    changing = problem.network.parameters.get("decays")
+    steps = problem.depth + problem.burn_in
+    window = 1 if problem.truncate is None else min(problem.truncate + 1, problem.depth)
+    numbers = float(problem.batch * shape.state_size)
+    if stepped:
+        seconds = steps * (1 + window) * (numbers * 1000 * costs.per_flop + 25 * costs.per_call)
+        memory = numbers * (steps * 8.0 + window * 4.0)
+    else:
+        rows = 4096 if changing is None else steps
+        seconds = rows * numbers * 200 * costs.per_flop + 20_000 * costs.per_call
+        memory = numbers * 64.0 + 4.0 * rows * problem.batch
+    if changing is not None:
+        seconds += changing.size * 4000 * costs.per_flop
+        memory += changing.size * 12.0
+    memory += 2.0 * shape.state_size * (shape.input_width or 0)
+    parts = {"run": seconds}
+    if "remedies" in problem.diagnostics:
+        parts["remedies"] = 40.0 * seconds
+    return Estimate(sum(parts.values()), parts, 8.0 * memory)
 
 
 def _run(sizes: Sizes, costs: Costs, window: int) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 from gradhorizon.schemas import DiagnosisRequest
 from gradhorizon.schemas.inputs import GaussianInputs, GaussianState, ValuesState, ZerosState
 from gradhorizon.schemas.losses import RandomLoss
+from gradhorizon_service.worker.cells import CELLS
 
 from .errors import Fault, InvalidRequest, InvalidShape
 from .shapes import NetworkShape, network_shape
@@ -30,10 +31,10 @@ def fill(request: DiagnosisRequest) -> Filled:
     """Fill in depth, inputs, initial state, loss and seeds. Raises InvalidRequest or InvalidShape."""
     shape = network_shape(request.network)
     assumptions: list[str] = []
-    depth = _depth(request, shape)
     if request.network.cell == "echo_state" and request.network.spectral_radius is None:
         assumptions.append("network: weights are used as they are, since no spectral_radius was asked for")
     _refuse_what_does_not_belong(request, shape)
+    depth = _depth(request, shape)
     batch = _batch(request)
     inputs = request.inputs
     if inputs is None and shape.input_width is not None:
@@ -63,10 +64,23 @@ def _depth(request: DiagnosisRequest, shape: NetworkShape) -> int:
         if request.depth is None:
             raise InvalidRequest((Fault("$.depth", "is required: how many steps back to look"),))
         return request.depth
-    if request.depth is not None and request.depth != shape.depth:
-        what = "layers" if request.network.cell == "feedforward" else "step Jacobians"
-        raise InvalidShape("$.depth", f"is {request.depth}, but there are {shape.depth} {what}; leave it out")
-    return shape.depth
+    depth = shape.depth - request.burn_in
+    if depth < 1:
+        raise InvalidRequest(
+            (Fault("$.burn_in", f"must leave one of the {shape.depth} steps that are given"),)
+        )
+    if request.depth is not None and request.depth != depth:
+        what = _GIVEN_STEPS[request.network.cell]
+        raise InvalidShape("$.depth", f"is {request.depth}, but there are {depth} {what}; leave it out")
+    return depth
+
+
+_GIVEN_STEPS = {
+    "feedforward": "layers",
+    "jacobians": "step Jacobians",
+    "diagonal": "steps of decays after the burn-in",
+}
+"""What fixes the depth, by the cell that has it."""
 
 
 def _refuse_what_does_not_belong(request: DiagnosisRequest, shape: NetworkShape) -> None:
@@ -94,6 +108,9 @@ def _batch(request: DiagnosisRequest) -> int | None:
     """The number of sequences that the request fixes; parts with one row serve any number."""
     found: dict[str, int] = {}
     inputs, initial, loss = request.inputs, request.initial_state, request.loss
+    decays = getattr(request.network, "decays", None)
+    if decays is not None and decays.ndim == 3:
+        found["$.network.decays"] = len(decays)
     if inputs is not None:
         if inputs.kind == "values":
             found["$.inputs.values"] = len(inputs.values) if inputs.values.ndim == 3 else 1
@@ -144,7 +161,7 @@ def _initial_state(
         return initial, None
     if shape.input_width is not None:
         return ZerosState(kind="zeros"), "initial_state: zero"
-    if request.network.cell == "linear":
+    if CELLS[request.network.cell].is_linear:
         return None, f"initial_state: {batch or 1} random unit vector(s), since nothing drives the network"
     count = batch or DEFAULT_BATCH
     where = (

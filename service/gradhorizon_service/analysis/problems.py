@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from gradhorizon.schemas import DiagnosisRequest
 from gradhorizon_service.worker import drives, losses
-from gradhorizon_service.worker.cells import CELLS
 from gradhorizon_service.worker.clipping import ClippingPolicy
 from gradhorizon_service.worker.diagnostics import DIAGNOSTICS
 from gradhorizon_service.worker.problem import NetworkSpec, Problem
@@ -27,12 +27,13 @@ def problem_of(filled: Filled) -> Problem:
     """Build the problem. Raises InvalidRequest, InvalidShape or DiagnosticNotApplicable."""
     request = filled.request
     depth = request.depth or 0
+    network = _network(request, depth)
     partial = Problem(
-        network=_network(request, depth),
+        network=network,
         depth=depth,
         burn_in=request.burn_in,
         inputs=_inputs(filled),
-        initial_state=_initial_state(filled),
+        initial_state=_initial_state(filled, network),
         batch=filled.batch,
         loss=_loss(filled),
         every_step=request.loss is not None and request.loss.at == "every_step",
@@ -64,10 +65,12 @@ def _network(request: DiagnosisRequest, depth: int) -> NetworkSpec:
 
 
 def _parameter(value: Any) -> Any:
-    """A field of a network as the worker knows it: sources become the worker's."""
+    """A field of a network as the worker knows it: sources become the worker's, other models plain mappings."""
     if isinstance(value, list):
         return [_parameter(item) for item in value]
-    return worker_source(value) if hasattr(value, "source") else value
+    if hasattr(value, "source"):
+        return worker_source(value)
+    return dict(value.model_dump(exclude_none=True)) if isinstance(value, BaseModel) else value
 
 
 def _inputs(filled: Filled) -> drives.Inputs | None:
@@ -89,7 +92,7 @@ def _inputs(filled: Filled) -> drives.Inputs | None:
     return drives.GivenInputs(values)
 
 
-def _initial_state(filled: Filled) -> drives.InitialState | None:
+def _initial_state(filled: Filled, network: NetworkSpec) -> drives.InitialState | None:
     state = filled.request.initial_state
     if state is None:
         if filled.request.network.cell == "jacobians":
@@ -101,7 +104,7 @@ def _initial_state(filled: Filled) -> drives.InitialState | None:
         return drives.GaussianState(state.std, state.seed or 0)
     if state.kind == "values":
         return drives.GivenState(given_state(state, filled.shape))
-    if not CELLS[filled.request.network.cell].has_matrix:
+    if not network.has_matrix:
         raise InvalidRequest((Fault("$.initial_state", "an eigenvector needs a square recurrent matrix"),))
     if state.index >= filled.shape.output_size:
         raise InvalidRequest(

@@ -7,10 +7,17 @@ from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
-from gradhorizon.schemas.networks import FeedforwardNetwork, JacobiansNetwork, SkipNetwork
+from gradhorizon.schemas.networks import (
+    DiagonalNetwork,
+    FeedforwardNetwork,
+    JacobiansNetwork,
+    LruModes,
+    S4dModes,
+    SkipNetwork,
+)
 from gradhorizon.schemas.sources import Source
 
-from .errors import InvalidShape
+from .errors import Fault, InvalidRequest, InvalidShape
 from .sources import shape_of
 
 
@@ -41,17 +48,22 @@ def _recurrent(network: Any) -> NetworkShape:
     rows, columns = shape_of(network.weights)
     if rows != columns:
         raise InvalidShape("$.network.weights", f"must be square (N, N); it is ({rows}, {columns})")
-    width = None
-    if network.input_weights is not None:
-        found, width = shape_of(network.input_weights)
-        if found != rows:
-            raise InvalidShape(
-                "$.network.input_weights", f"must be ({rows}, D) to fit weights; it is ({found}, {width})"
-            )
+    width = _input_width(network, rows, "weights")
     biases = [name for name in ("bias", "input_bias", "recurrent_bias") if getattr(network, name) is not None]
     for name in biases:
         _check_vector(f"$.network.{name}", getattr(network, name), rows)
     return NetworkShape(rows, rows, width, None, max(rows, width or 0), bool(biases))
+
+
+def _input_width(network: Any, rows: int, field: str) -> int | None:
+    if network.input_weights is None:
+        return None
+    found, width = shape_of(network.input_weights)
+    if found != rows:
+        raise InvalidShape(
+            "$.network.input_weights", f"must be ({rows}, D) to fit {field}; it is ({found}, {width})"
+        )
+    return width
 
 
 def _check_vector(path: str, values: Any, length: int) -> None:
@@ -69,6 +81,50 @@ def _skip(network: SkipNetwork) -> NetworkShape:
         )
     size = network.delay * units
     return replace(found, state_size=size, largest=max(size, found.largest), parts={"h": units})
+
+
+def _diagonal(network: DiagonalNetwork) -> NetworkShape:
+    """One coordinate for a real mode, two for a complex one."""
+    field, size, depth = _coordinates(network)
+    width = _input_width(network, size, f"the {size} coordinates of {field}")
+    if network.bias is not None:
+        _check_vector("$.network.bias", network.bias, size)
+    return NetworkShape(size, size, width, depth, max(size, width or 0), network.bias is not None)
+
+
+def _coordinates(network: DiagonalNetwork) -> tuple[str, int, int | None]:
+    """The field that says what lambda is, the coordinates of its state, and its steps where it has them."""
+    if network.decays is not None:
+        return "decays", network.decays.shape[-1], network.decays.shape[-2]
+    if network.lru is not None:
+        return "lru", 2 * _lru_modes(network.lru), None
+    if network.s4d is not None:
+        _check_steps(network.s4d)
+        return "s4d", _real_and_imaginary(network.s4d.A), None
+    return "eigenvalues", _real_and_imaginary(network.eigenvalues), None
+
+
+def _real_and_imaginary(eigenvalues: Any) -> int:
+    return len(eigenvalues) + int((eigenvalues.imag != 0.0).sum())
+
+
+def _lru_modes(lru: LruModes) -> int:
+    """The number of modes, on which both fields agree."""
+    (first, rates), (second, angles) = (
+        (name, values) for name in type(lru).model_fields if (values := getattr(lru, name)) is not None
+    )
+    if len(rates) != len(angles):
+        raise InvalidShape(
+            f"$.network.lru.{second}",
+            f"must have {len(rates)} entries, as many as {first}; it has {len(angles)}",
+        )
+    return len(rates)
+
+
+def _check_steps(s4d: S4dModes) -> None:
+    _check_vector("$.network.s4d.step", s4d.step, len(s4d.A))
+    if not (s4d.step > 0.0).all():
+        raise InvalidRequest((Fault("$.network.s4d.step", "must be positive: it is a length of time"),))
 
 
 def _feedforward(network: FeedforwardNetwork) -> NetworkShape:
@@ -120,6 +176,7 @@ def _jacobians(network: JacobiansNetwork) -> NetworkShape:
 
 _SHAPES: Mapping[str, Callable[[Any], NetworkShape]] = {
     "skip": _skip,
+    "diagonal": _diagonal,
     "feedforward": _feedforward,
     "jacobians": _jacobians,
 }

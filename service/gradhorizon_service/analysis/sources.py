@@ -46,6 +46,8 @@ def _factored_shape(source: Any) -> tuple[int, int]:
 
 def is_spectral(network: Any) -> bool:
     """Whether a network is a linear recurrence in its own eigenbasis, which no matrix is formed for."""
+    if network.cell == "diagonal":
+        return True
     weights = getattr(network, "weights", None)
     return network.cell == "linear" and getattr(weights, "basis", None) == "identity"
 

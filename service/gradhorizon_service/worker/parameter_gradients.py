@@ -58,6 +58,17 @@ def total(term: OuterSum, log_weights: Array) -> ScaledArray:
     return ScaledArray.of(flat, peak)
 
 
+def each(term: OuterSum, log_weights: Array) -> ScaledArray:
+    """The terms of an elementwise gradient before they are summed over steps and sequences, (T, B, P)."""
+    assert term.right is not None, "an elementwise product has two sides"
+    lefts, rights = _log_sizes(term.left), _log_sizes(term.right)
+    peak = float(np.max(log_weights + lefts + rights, initial=-np.inf))
+    if peak == -np.inf:
+        return ScaledArray.of(np.zeros_like(term.left))
+    left = _units(term.left, lefts) * _exp(log_weights + lefts + rights - peak)
+    return ScaledArray.of(left * _units(term.right, rights), peak)
+
+
 def log_norms_by_step(term: OuterSum, log_weights: Array) -> Array:
     """ln of the Frobenius norm of each step's part, (T,), from Gram matrices over the batch: no (P, Q) arrays."""
     if len(log_weights) == 0:

@@ -13,6 +13,7 @@ from .block_diagonal import BlockDiagonal
 from .cells import CELLS, Cell, CellKind
 from .clipping import ClippingPolicy
 from .drives import InitialState, Inputs
+from .entry_range import in_range
 from .errors import CannotRun
 from .losses import Loss
 from .seeds import derive_seed
@@ -37,12 +38,17 @@ class NetworkSpec:
         """The cell's row in the table."""
         return CELLS[self.cell]
 
+    @property
+    def has_matrix(self) -> bool:
+        """Whether one square matrix is applied at every step; decays given step by step are none."""
+        return self.kind.has_matrix and self.parameters.get("decays") is None
+
     def _resolve(self, name: str, value: Any) -> Any:
         path = f"network.{name}"
         if name == "layers":
             return self._layers(value)
         if self.cell == "jacobians":
-            return _in_range(value, path)
+            return in_range(value, path)
         if not isinstance(value, Source):
             return value
         if (
@@ -64,25 +70,9 @@ class NetworkSpec:
 def _built(build: Callable[[], Array], path: str) -> Array:
     """Call a builder; its refusals name the field it belongs to."""
     try:
-        return _in_range(build(), path)
+        return in_range(build(), path)
     except CannotRun as error:
         raise (error if error.field == path else error.under(path)) from None
-
-
-LARGEST_ENTRY = 1e300
-"""Beyond, norms leave float64; entries below its inverse have lost digits before anything is computed."""
-
-
-def _in_range(matrix: Array, path: str) -> Array:
-    """Refuse a matrix whose largest entry is next to where float64 ends."""
-    largest = float(np.max(np.abs(matrix), initial=0.0))
-    if largest > LARGEST_ENTRY or 0.0 < largest < 1.0 / LARGEST_ENTRY:
-        raise CannotRun(
-            path,
-            f"its largest entry is {largest:.3g}; it must be zero, or lie between {1.0 / LARGEST_ENTRY:g} and "
-            f"{LARGEST_ENTRY:g}, so rescale it",
-        )
-    return matrix
 
 
 def _redrawn(source: Any, layer: int) -> Any:

@@ -69,7 +69,7 @@ def run_forward(
                 states.append(state)
                 if rescale:
                     log_scales[step] = log_scale
-            state, preactivation = cell.advance(max(step, 0), state, pushed)
+            state, preactivation = cell.advance(step, state, pushed)
             if step >= 0:
                 preactivations.append(preactivation)
             if rescale:

@@ -64,8 +64,7 @@ def both(problem: Problem) -> tuple[Run, SteppedRun]:
     """The run that is picked, and the same problem stepped."""
     quick = runs.start(problem)
     assert isinstance(quick, PowersRun | DiagonalRun)
-    cell = problem.network.build()
-    return quick, (SteppedDiagonalRun if isinstance(quick, DiagonalRun) else SteppedRun)(problem, cell)
+    return quick, runs.step_by_step(problem, problem.network.build())
 
 
 @pytest.fixture(params=MATRICES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -22,7 +23,7 @@ from reference import loss_value, numerical_gradient
 
 
 def stepped(problem: Problem) -> SteppedRun:
-    return SteppedRun(problem, problem.network.build())
+    return runs.step_by_step(problem, problem.network.build())
 
 
 def total_loss(problem: Problem, case: CellCase, **changed: Any) -> float:
@@ -48,6 +49,10 @@ def numerical_parameter_gradients(problem: Problem, case: CellCase) -> dict[str,
                     ),
                     matrix,
                 )
+        elif isinstance(value, dict):
+            found |= mode_gradients(problem, case, name, value)
+        elif isinstance(value, np.ndarray) and value.dtype.kind == "c":
+            found[name] = complex_gradient(lambda v, name=name: total_loss(problem, case, **{name: v}), value)
         elif isinstance(value, BlockDiagonal):
             found[name] = block_gradient(problem, case, value)
         elif isinstance(value, np.ndarray) and name != "values":
@@ -58,19 +63,33 @@ def numerical_parameter_gradients(problem: Problem, case: CellCase) -> dict[str,
     return found
 
 
+def mode_gradients(problem: Problem, case: CellCase, form: str, given: dict[str, Any]) -> dict[str, Array]:
+    """Slopes by every parameter of the eigenvalues."""
+    found = {}
+    for name, value in given.items():
+        if isinstance(value, str):
+            continue
+        slope = complex_gradient if value.dtype.kind == "c" else numerical_gradient
+        found[name] = np.atleast_1d(
+            slope(lambda v, name=name: total_loss(problem, case, **{form: {**given, name: v}}), value)
+        )
+    return found
+
+
+def complex_gradient(loss: Callable[[Array], float], values: Array) -> Array:
+    """Slopes by the real and the imaginary parts; a real mode has no imaginary one."""
+    real = numerical_gradient(lambda a: loss(a + 1j * values.imag), values.real)
+    is_pair = values.imag != 0.0
+    turned = numerical_gradient(lambda b: loss(values.real + 1j * np.where(is_pair, b, 0.0)), values.imag)
+    return np.stack([real, turned], axis=1)
+
+
 def block_gradient(problem: Problem, case: CellCase, blocks: BlockDiagonal) -> Array:
     """Slopes by a and b of every block; a real one has no b."""
 
-    def loss(entries: Array) -> float:
-        return total_loss(problem, case, weights=BlockDiagonal(entries[:, 0] + 1j * entries[:, 1]))
-
-    entries = np.stack([blocks.multipliers.real, blocks.multipliers.imag], axis=1)
-    gradient = numerical_gradient(lambda a: loss(np.stack([a, entries[:, 1]], axis=1)), entries[:, 0])
-    turned = np.zeros(len(entries))
-    turned[blocks.is_pair] = numerical_gradient(
-        lambda b: loss(np.stack([entries[:, 0], np.where(blocks.is_pair, b, 0.0)], axis=1)), entries[:, 1]
-    )[blocks.is_pair]
-    return np.stack([gradient, turned], axis=1)
+    return complex_gradient(
+        lambda values: total_loss(problem, case, weights=BlockDiagonal(values)), blocks.multipliers
+    )
 
 
 CHOSEN = {
@@ -117,14 +136,20 @@ SHARED = {
 
 @pytest.mark.parametrize("name", SHARED)
 def test_shares_are_of_the_parts_that_sum_to_the_gradient(name: str) -> None:
-    """G_k is what changes when the recurrent matrix changes at step T - k alone: one loss per lag, truncated to it."""
+    """G_k is what changes when the recurrent matrix changes at step T - k alone: one loss per lag, truncated to it.
+
+    Of a diagonal recurrence it is the gradient of the eigenvalues, whatever they are made of: plain stepping has it.
+    """
     problem = problem_of(SHARED[name])
     run = stepped(problem)
     shares = run.shares(np.arange(problem.depth))
     assert shares is not None
+    changing = "decays" in SHARED[name].parameters
     windows = [
-        stepped(problem_of(SHARED[name], truncate=k)).parameter_gradients()["weights"]
-        for k in range(problem.depth)
+        stepped(cut).parameter_gradients()["decays"]
+        if changing
+        else SteppedRun(cut, cut.network.build()).parameter_gradients()["weights"]
+        for cut in (problem_of(SHARED[name], truncate=k) for k in range(problem.depth))
     ]
     sums = [np.zeros_like(windows[0].array), *(window.values() for window in windows)]
     parts = [np.linalg.norm(after - before) for before, after in pairwise(sums)]  # type: ignore[operator]

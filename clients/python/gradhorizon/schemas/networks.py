@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from ._base import RequestModel
-from .arrays import CubeValues, VectorValues
+from .arrays import ComplexValues, CubeValues, ListValues, SequenceValues, VectorValues
 from .sources import Source, tensor_as_values
 
 ActivationName = Literal[
@@ -157,6 +157,51 @@ class FeedforwardNetwork(_Activated):
     residual: bool = False
 
 
+class S4dModes(RequestModel):
+    """Continuous-time eigenvalues A and a step: lambda = exp(A step), or its bilinear approximation (S4D)."""
+
+    A: ComplexValues
+    step: VectorValues
+    discretization: Literal["zoh", "bilinear"] = "zoh"
+
+
+class LruModes(RequestModel):
+    """lambda = exp(-nu + i theta), or nu and theta by their logarithms (LRU)."""
+
+    nu: ListValues | None = None
+    theta: ListValues | None = None
+    nu_log: ListValues | None = None
+    theta_log: ListValues | None = None
+
+    @model_validator(mode="after")
+    def _one_pair(self) -> LruModes:
+        given = {name for name in type(self).model_fields if getattr(self, name) is not None}
+        if given not in ({"nu", "theta"}, {"nu_log", "theta_log"}):
+            raise ValueError("give either nu and theta or nu_log and theta_log")
+        return self
+
+
+class DiagonalNetwork(RequestModel):
+    """h' = lambda * h + U x + b, mode by mode: eigenvalues as they are, by S4D or LRU, or decays of every step."""
+
+    cell: Literal["diagonal"]
+    eigenvalues: ComplexValues | None = None
+    s4d: S4dModes | None = None
+    lru: LruModes | None = None
+    decays: SequenceValues | None = None
+    input_weights: Source | None = None
+    bias: VectorValues | None = None
+
+    @model_validator(mode="after")
+    def _one_lambda(self) -> DiagonalNetwork:
+        names = ("eigenvalues", "s4d", "lru", "decays")
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) != 1:
+            found = " and ".join(given) or "none of them"
+            raise ValueError(f"give one of eigenvalues, s4d, lru, decays; this has {found}")
+        return self
+
+
 class JacobiansNetwork(RequestModel):
     """Bring your own: (T, N, N) step Jacobians of any model, the first applied first."""
 
@@ -176,6 +221,7 @@ Network = Annotated[
     | ResidualNetwork
     | SkipNetwork
     | EchoStateNetwork
+    | DiagonalNetwork
     | FeedforwardNetwork
     | JacobiansNetwork,
     Field(discriminator="cell"),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from ._cell import Bounded, Cell, Linearisation, Nonlinearity, OuterSum
+from .diagonal import build_diagonal
 from .echo_state import build_echo_state
 from .feedforward import FeedforwardCell
 from .jacobians import JacobiansCell
@@ -24,6 +25,7 @@ class CellKind:
     something. `has_states`: there are states and parameters behind the Jacobians. `is_recurrent`: every step is the
     same. `is_gated`: gates decide what is kept, so that Jacobians depend on the state whatever the activation.
     `is_trained`: its parameters receive gradients, and not only those of a readout.
+    `is_linear`: a step is one matrix times the state, and a drive, so that states split into modes.
     """
 
     build: Callable[..., Cell]
@@ -32,16 +34,18 @@ class CellKind:
     is_recurrent: bool = True
     is_gated: bool = False
     is_trained: bool = True
+    is_linear: bool = False
 
 
 CELLS: Mapping[str, CellKind] = {
-    "linear": CellKind(build_linear),
+    "linear": CellKind(build_linear, is_linear=True),
     "rnn": CellKind(RnnCell.build),
     "leaky": CellKind(LeakyCell.build),
     "residual": CellKind(build_residual),
     "skip": CellKind(SkipCell.build),
     "echo_state": CellKind(build_echo_state, is_trained=False),
     "feedforward": CellKind(FeedforwardCell.build, has_matrix=False, is_recurrent=False),
+    "diagonal": CellKind(build_diagonal, is_linear=True),
     "jacobians": CellKind(JacobiansCell.build, has_matrix=False, has_states=False),
 }
 """Cell name in a request -> its row."""

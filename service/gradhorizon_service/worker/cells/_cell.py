@@ -122,7 +122,7 @@ class Cell(Protocol):
         ...
 
     def advance(self, step: int, state: Array, drive: Array | None) -> tuple[Array, Array]:
-        """Return (s_t, pre-activation) from s_{t-1}, both (B, ...)."""
+        """Return (s_t, pre-activation) from s_{t-1}, both (B, ...); steps of a burn-in count from -1 backwards."""
         ...
 
     def linearise(self, states: Sequence[Array], preactivations: Sequence[Array]) -> Linearisation:

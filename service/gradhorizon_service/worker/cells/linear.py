@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from ..block_diagonal import BlockDiagonal
 from ..products.factors import Factors
 from ._cell import Cell, Nonlinearity, OuterSum
 from ._driven import Drive
+from ._eigenvalues import Slopes
 from .rnn import RnnCell
 
 
@@ -35,10 +36,14 @@ def build_linear(
 
 @dataclass(frozen=True, eq=False)
 class DiagonalLinearCell:
-    """h' = Lambda h + U x + b with Lambda made of real numbers and 2 x 2 rotation-scalings."""
+    """h' = Lambda h + U x + b with Lambda made of real numbers and 2 x 2 rotation-scalings.
+
+    `parameters`: what the eigenvalues are made of, by name in the request.
+    """
 
     blocks: BlockDiagonal
     driven: Drive
+    parameters: Mapping[str, Slopes] = field(default_factory=lambda: {"weights": Slopes.of_themselves()})
 
     homogeneous: ClassVar[bool] = True
     recurrent: ClassVar[bool] = True
@@ -77,7 +82,7 @@ class DiagonalLinearCell:
 
 @dataclass(frozen=True, eq=False)
 class DiagonalLinearisation:
-    """J_t = Lambda at every step; `weights` means the entries of the blocks, the only trainable ones."""
+    """J_t = Lambda at every step; `weights` means the entries of the blocks, whatever they are made of."""
 
     cell: DiagonalLinearCell
 

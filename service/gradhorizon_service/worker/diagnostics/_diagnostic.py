@@ -23,8 +23,10 @@ class Diagnostic:
 
 def without_matrix(problem: Problem) -> str | None:
     """Why a diagnostic of the recurrent matrix does not apply."""
-    if problem.network.kind.has_matrix:
+    if problem.network.has_matrix:
         return None
+    if problem.network.kind.has_matrix:
+        return "the decays change at every step, so that there is no one recurrent matrix"
     return f"a {problem.network.cell} network has no square recurrent matrix"
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from .._types import Array
-from ..block_diagonal import BlockDiagonal
 from ..horizon import LN10
-from ..runs import PowersRun, Run
+from ..runs import DecaysTransport, DiagonalTransport, PowersRun, Run
 from ._series import BatchSeries, batch_series, reported_lags
 
 _ROUNDOFF_DECADES = 15.0
@@ -54,7 +53,7 @@ def roundoff(run: Run) -> str | None:
 
     Not so where modes never mix, for then no rounding reaches another one.
     """
-    if isinstance(run.matrix, BlockDiagonal):
+    if isinstance(run, DiagonalTransport | DecaysTransport):
         return None
     if isinstance(run, PowersRun) and not run.is_resolved:
         return (

@@ -12,6 +12,7 @@ from ..eigenmodes import DiagonalModes, EigenModes, eigenmodes
 from ..horizon import LN10
 from ..problem import Problem
 from ..runs import Run
+from ._diagnostic import without_matrix
 
 _NEUTRAL = 1e-9
 _NOISE = 1e-14
@@ -22,7 +23,9 @@ _TIED = 1e-9
 
 def not_linear(problem: Problem) -> str | None:
     """Why there are no modes to report on."""
-    return None if problem.network.cell == "linear" else "only a linear recurrence splits into eigenmodes"
+    if not problem.network.kind.is_linear:
+        return "only a linear recurrence splits into eigenmodes"
+    return without_matrix(problem)
 
 
 @dataclass(frozen=True, eq=False)

@@ -79,9 +79,7 @@ def lyapunov_exponents(
     discarded = min(
         factors.steps // _TRANSIENT_SHARE if transient is None else transient, max(0, factors.steps - 1)
     )
-    steps = factors.steps - discarded
-    count = max(1, min(blocks, steps, max(_FEWEST_BLOCKS, steps // _STEPS_A_BLOCK)))
-    edges = discarded + np.linspace(0, steps, count + 1).round().astype(int)
+    edges = discarded + _edges(factors.steps - discarded, blocks)
     march = _March(factors, columns)
     march.advance(0, discarded)
     sums = np.array([march.advance(first, last) for first, last in pairwise(edges)])
@@ -89,6 +87,25 @@ def lyapunov_exponents(
     if 4 * columns > factors.size or isinstance(factors, RowScaled | Companion):
         determinant = _mean_log_abs_det(factors, discarded)
     return _spectrum(sums, np.diff(edges), factors.size, determinant, discarded, march.algorithm)
+
+
+def uncoupled_exponents(
+    logs: Array, leading: int | None, algorithm: str, *, blocks: int = 20
+) -> LyapunovSpectrum:
+    """The exponents of diagonal Jacobians from the logarithms (T, B, N) of their moduli: means over all steps.
+
+    Nothing has to align, so that nothing is discarded.
+    """
+    edges = _edges(len(logs), blocks)
+    sums = np.add.reduceat(logs, edges[:-1], axis=0)
+    determinant = logs.sum(axis=2).mean(axis=0)
+    return _spectrum(sums, np.diff(edges), logs.shape[2], determinant, 0, algorithm, leading)
+
+
+def _edges(steps: int, blocks: int) -> Array:
+    """Where the blocks of steps begin and end."""
+    count = max(1, min(blocks, steps, max(_FEWEST_BLOCKS, steps // _STEPS_A_BLOCK)))
+    return np.linspace(0, steps, count + 1).round().astype(int)
 
 
 def exponents_of_repeated(matrix: Array, leading: int | None = None) -> LyapunovSpectrum:
@@ -208,9 +225,15 @@ def _log_abs_det(matrix: Array) -> float:
 
 
 def _spectrum(
-    sums: Array, lengths: Array, size: int, determinant: Array | None, transient: int, algorithm: str
+    sums: Array,
+    lengths: Array,
+    size: int,
+    determinant: Array | None,
+    transient: int,
+    algorithm: str,
+    leading: int | None = None,
 ) -> LyapunovSpectrum:
-    """Statistics of the sums (blocks, B, k) over blocks of the given lengths."""
+    """Statistics of the sums (blocks, B, k) over blocks of the given lengths, for the `leading` exponents of them."""
     steps, blocks = int(lengths.sum()), len(lengths)
     exponents = sums.sum(axis=0) / max(steps, 1)
     known = np.isfinite(exponents)
@@ -218,7 +241,7 @@ def _spectrum(
     if blocks > 1:
         rates = np.where(known, sums, 0.0) / lengths[:, None, None]
         errors = rates.std(axis=0, ddof=1) / np.sqrt(blocks)
-    order = np.argsort(-exponents, axis=1, kind="stable")
+    order = np.argsort(-exponents, axis=1, kind="stable")[:, :leading]
     exponents, errors = np.take_along_axis(exponents, order, 1), np.take_along_axis(errors, order, 1)
     tolerance = np.maximum(_TOLERANCE, _RELATIVE_TOLERANCE * np.abs(exponents))
     return LyapunovSpectrum(

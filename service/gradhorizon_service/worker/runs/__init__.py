@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from ..cells import RnnCell
+from ..cells import Cell, RnnCell
+from ..cells.decays import DecaysCell
 from ..cells.linear import DiagonalLinearCell
 from ..problem import Problem
 from ..products.shallow_powers import is_shallow
 from ._horizon import horizon_of
 from ._run import Run, Shares
-from .diagonal import DiagonalRun, SteppedDiagonalRun
+from .decays import DecaysRun, DecaysTransport, SteppedDecaysRun
+from .diagonal import DiagonalRun, DiagonalTransport, SteppedDiagonalRun
 from .powers import PowersRun
 from .stepped import SteppedRun
 
+BIASES = ("bias", "input_bias", "recurrent_bias")
 _MOST_STEPS = 20_000
 _MOST_WORK = 10**9
 
@@ -19,13 +22,23 @@ _MOST_WORK = 10**9
 def start(problem: Problem) -> Run:
     """Build the network and pick the cheapest run that answers exactly."""
     cell = problem.network.build()
-    by_powers = _by_powers(problem)
+    if not is_undriven_linear(problem):
+        return step_by_step(problem, cell)
     if isinstance(cell, DiagonalLinearCell):
-        undriven = by_powers and not cell.driven.biases
-        return DiagonalRun(problem, cell) if undriven else SteppedDiagonalRun(problem, cell)
-    if by_powers and isinstance(cell, RnnCell) and not cell.driven.biases:
-        shallow_or_deep = not is_better_stepped(len(cell.weights), problem.depth, problem.batch)
-        return PowersRun(problem, cell) if shallow_or_deep else SteppedRun(problem, cell)
+        return DiagonalRun(problem, cell)
+    if isinstance(cell, DecaysCell):
+        return DecaysRun(problem, cell.after(problem.burn_in))
+    assert isinstance(cell, RnnCell), "linear cells with a matrix are plain recurrences"
+    shallow_or_deep = not is_better_stepped(len(cell.weights), problem.depth, problem.batch)
+    return PowersRun(problem, cell) if shallow_or_deep else SteppedRun(problem, cell)
+
+
+def step_by_step(problem: Problem, cell: Cell) -> SteppedRun:
+    """The run that goes through every state, with the closed forms a diagonal cell has for its transport."""
+    if isinstance(cell, DiagonalLinearCell):
+        return SteppedDiagonalRun(problem, cell)
+    if isinstance(cell, DecaysCell):
+        return SteppedDecaysRun(problem, cell.after(problem.burn_in))
     return SteppedRun(problem, cell)
 
 
@@ -39,11 +52,25 @@ def is_better_stepped(size: int, depth: int, batch: int) -> bool:
     return depth <= _MOST_STEPS and depth * size * max(size, 8 * batch) <= _MOST_WORK
 
 
-def _by_powers(problem: Problem) -> bool:
-    """Whether the recurrence is linear and undriven, with one gradient at its end that ignores the state."""
+def is_undriven_linear(problem: Problem) -> bool:
+    """Whether the recurrence is linear and nothing drives it, with one gradient at its end that ignores the state."""
     plain_loss = not problem.loss.needs_states and not problem.every_step and problem.truncate is None
     cut = problem.clipping is not None and problem.clipping.kind == "per_step"
-    return problem.network.cell == "linear" and problem.inputs is None and plain_loss and not cut
+    driven = problem.inputs is not None or any(
+        problem.network.parameters.get(name) is not None for name in BIASES
+    )
+    return problem.network.kind.is_linear and plain_loss and not cut and not driven
 
 
-__all__ = ["PowersRun", "Run", "Shares", "horizon_of", "is_better_stepped", "start"]
+__all__ = [
+    "DecaysTransport",
+    "DiagonalTransport",
+    "PowersRun",
+    "Run",
+    "Shares",
+    "horizon_of",
+    "is_better_stepped",
+    "is_undriven_linear",
+    "start",
+    "step_by_step",
+]

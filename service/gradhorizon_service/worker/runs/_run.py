@@ -41,10 +41,14 @@ class Run(Protocol):
     """A diagnosis under way."""
 
     problem: Problem
-    cell: Cell
     outcome: Outcome
     warnings: list[str]
     algorithms: dict[str, str]
+
+    @property
+    def cell(self) -> Cell:
+        """The network."""
+        ...
 
     @property
     def depth(self) -> int:

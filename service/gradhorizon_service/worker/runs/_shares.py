@@ -28,6 +28,13 @@ def shares_of(log_norms: Array, lags: Array) -> Shares:
     return Shares(reported, log_norms[reported], whole, most, True)
 
 
+def equal_shares(log_sum: float, count: int, lags: Array) -> Shares:
+    """The same where all of `count` lags contribute alike, however many they are."""
+    reported = lags[lags < count]
+    most = int(np.ceil(_MOST * count)) if log_sum > -np.inf else None
+    return Shares(reported, np.full(len(reported), log_sum - np.log(count)), log_sum, most, True)
+
+
 def shares_of_samples(log_norms: Array, sampled: Array, lags: Array, log_reported: Array) -> Shares:
     """The same where ln ||G_k|| is known at the reported lags, and at sampled ones that stand for their neighbours."""
     edges = np.concatenate([[0.0], (sampled[1:] + sampled[:-1] + 1) / 2, [sampled[-1] + 1.0]])

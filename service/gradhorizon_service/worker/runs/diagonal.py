@@ -8,10 +8,12 @@ from functools import cached_property
 import numpy as np
 
 from .._types import Array
+from ..backprop import Backpropagated
 from ..block_diagonal import BlockDiagonal
-from ..cells import Cell, Nonlinearity
+from ..cells import Nonlinearity
 from ..cells.linear import DiagonalLinearCell
 from ..horizon import Crossing
+from ..mode_gradients import ModeGradient, summed_products
 from ..outcome import outcome_of
 from ..parameter_gradients import ScaledArray
 from ..problem import Problem
@@ -25,7 +27,7 @@ from ..products.lyapunov import LyapunovSpectrum, exact_spectrum
 from ..products.singular_values import LogSingularValues, exactly
 from ..products.transport_norms import TransportPeak
 from ._run import Shares
-from ._shares import shares_of
+from ._shares import equal_shares
 from .stepped import SteppedRun
 
 
@@ -56,6 +58,13 @@ class DiagonalTransport:
 class SteppedDiagonalRun(DiagonalTransport, SteppedRun):
     """A spectrum-only linear cell with a drive, or with a loss that needs every state: stepped mode by mode."""
 
+    cell: DiagonalLinearCell
+
+    def _cell_gradients(self, gradients: Backpropagated) -> dict[str, ScaledArray]:
+        found = super()._cell_gradients(gradients)
+        of_modes = ModeGradient.of(found.pop("weights"))
+        return {**of_modes.by_parameter(self.cell), **found}
+
 
 class DiagonalRun(DiagonalTransport):
     """A spectrum-only linear cell without drive, with a loss whose gradient does not depend on the state."""
@@ -65,7 +74,7 @@ class DiagonalRun(DiagonalTransport):
 
     def __init__(self, problem: Problem, cell: DiagonalLinearCell) -> None:
         self.problem = problem
-        self.cell: Cell = cell
+        self.cell = cell
         self.matrix = cell.blocks
         self.depth = problem.depth
         self.outcome = outcome_of(problem.depth, problem.depth)
@@ -108,7 +117,7 @@ class DiagonalRun(DiagonalTransport):
         steps = self.depth + self.problem.burn_in
         with np.errstate(divide="ignore"):
             logs = np.log(np.abs(modes)) + _log_growth(self.matrix.multipliers, steps)
-        return logs, np.angle(modes) + steps * np.angle(self.matrix.multipliers)
+        return logs, np.angle(modes) + _rotation(self.matrix.multipliers, steps)
 
     def gradient_log_norms(self, lags: Array, part: slice | None = None) -> Array:
         return self.transported_log_norms(lags)
@@ -137,31 +146,39 @@ class DiagonalRun(DiagonalTransport):
     def slope_growth(self) -> None:
         return None
 
-    def parameter_gradients(self, clipped: bool = False) -> Mapping[str, ScaledArray]:
-        """d L / d lambda_i = T lambda_i^(T-1) g_i conj(h_i), summed over sequences, as (a, b) of each block."""
-        products = np.einsum(
-            "bi,bi->i", self.matrix.modes(self.cotangent), self.matrix.modes(self.initial_state).conj()
-        )
+    @cached_property
+    def _mode_gradient(self) -> ModeGradient:
+        """d L / d lambda_i = T lambda_i^(T-1) g_i conj(h_i), summed over sequences."""
+        g, h = self.matrix.modes(self.cotangent), self.matrix.modes(self.initial_state).conj()
+        scales, products = summed_products(g, h)
         steps = self.depth - 1 + self.problem.burn_in
         with np.errstate(divide="ignore"):
             logs = np.log(np.abs(products)) + _log_growth(self.matrix.multipliers, steps) + np.log(self.depth)
-        peak = float(np.max(logs, initial=-np.inf))
-        if peak == -np.inf:
-            return {"weights": ScaledArray.of(np.zeros((len(products), 2)))}
-        phases = np.angle(products) - steps * np.angle(self.matrix.multipliers)
-        turned = np.where(
-            self.matrix.is_pair, np.sin(phases), 0.0
-        )  # a real eigenvalue has no imaginary part to learn
-        gradient = np.stack([np.cos(phases), turned], axis=-1) * np.exp(logs - peak)[:, None]
-        return {"weights": ScaledArray.of(gradient, peak)}
+        phases = np.angle(products) - _rotation(self.matrix.multipliers, steps)
+        return ModeGradient(logs + scales, phases)
+
+    def parameter_gradients(self, clipped: bool = False) -> Mapping[str, ScaledArray]:
+        return self._mode_gradient.by_parameter(self.cell)
 
     def shares(self, lags: Array, clipped: bool = False) -> Shares | None:
         """Every lag contributes the same: g_k h_{T-1-k} = lambda^(T-1) g h whatever k."""
-        logs = np.full(self.depth, self.parameter_gradients()["weights"].log_norm - np.log(self.depth))
-        return shares_of(logs, lags)
+        return equal_shares(self._mode_gradient.log_norm, self.depth, lags)
 
 
 def _log_growth(eigenvalues: Array, steps: int) -> Array:
     """ln |lambda|^steps, zero for no steps even where lambda is zero."""
+    if not steps:
+        return np.zeros(len(eigenvalues))
     with np.errstate(divide="ignore"):
-        return steps * np.log(np.abs(eigenvalues)) if steps else np.zeros(len(eigenvalues))
+        return np.asarray(steps * np.log(np.abs(_extended(eigenvalues))), dtype=np.float64)
+
+
+def _rotation(eigenvalues: Array, steps: int) -> Array:
+    """The angle of lambda^steps."""
+    turn = 2 * np.arctan2(np.longdouble(0.0), np.longdouble(-1.0))
+    return np.asarray(np.remainder(steps * np.angle(_extended(eigenvalues)), turn), dtype=np.float64)
+
+
+def _extended(eigenvalues: Array) -> Array:
+    """In extended precision where the machine has it: ten million steps cost a logarithm seven of its digits."""
+    return eigenvalues.astype(np.clongdouble)
