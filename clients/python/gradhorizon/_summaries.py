@@ -295,7 +295,8 @@ def _precision(report: Diagnosis) -> Section | None:
             _lag(reach.first_infinite_lag),
             _scale(reach),
         )
-        for name, reach in precision.formats.items()
+        for name in ("float16", "bfloat16", "float32", "float64")
+        for reach in (getattr(precision, name),)
     )
     columns = ("", "subnormal", "zero", "infinite", "best loss scale: then subnormal, zero")
     notes = (precision.says, *filter(None, (precision.reliable_reason,)))

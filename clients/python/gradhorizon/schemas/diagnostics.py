@@ -336,7 +336,10 @@ class FormatReachReport(ReportModel):
 class PrecisionReport(ReportModel):
     """How far back the gradient reaches in each format; `says` is about the dtype of the request."""
 
-    formats: dict[str, FormatReachReport]
+    float16: FormatReachReport
+    bfloat16: FormatReachReport
+    float32: FormatReachReport
+    float64: FormatReachReport
     reliable: bool
     reliable_reason: str | None
     says: str

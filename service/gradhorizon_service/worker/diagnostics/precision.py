@@ -41,12 +41,20 @@ class FormatReach:
 
 @dataclass(frozen=True)
 class PrecisionReach:
-    """The reach in each format, by its name, and a sentence about the one that the request trains in."""
+    """The reach in each format, and a sentence about the one that the request trains in."""
 
-    formats: dict[str, FormatReach]
+    float16: FormatReach
+    bfloat16: FormatReach
+    float32: FormatReach
+    float64: FormatReach
     reliable: bool
     reliable_reason: str | None
     says: str
+
+    @property
+    def formats(self) -> dict[str, FormatReach]:
+        """The reach by the name of the format."""
+        return {name: getattr(self, name) for name in PRECISIONS}
 
 
 def precision(run: Run) -> PrecisionReach:
@@ -68,7 +76,12 @@ def precision(run: Run) -> PrecisionReach:
     if not (certain and certain_too):
         reason = "lags between those that were looked at may come first: bounds could not exclude them"
     named = run.problem.dtype
-    return PrecisionReach(formats, reason is None, reason, _says(named, formats[named], run.depth))
+    return PrecisionReach(
+        **formats,
+        reliable=reason is None,
+        reliable_reason=reason,
+        says=_says(named, formats[named], run.depth),
+    )
 
 
 @dataclass(frozen=True)
