@@ -42,22 +42,24 @@ def test_gradients_come_back_policy_by_policy_in_their_order(post: Any) -> None:
     assert first["clipped"] is True
     assert first["factor"] == pytest.approx(1 / (5 + 1e-6), rel=1e-14)
     assert first["tensors"][0]["values"] == [[pytest.approx(0.6, rel=1e-6), 0.0]]
-    assert (answer["history"], answer["histories"]) == (None, [])
+    assert answer["history"] is None
 
 
 def test_norms_come_back_as_a_history_with_advice(post: Any) -> None:
     answer = post({"norms": [1.0, 2.0, 0.5, 100.0], "policies": [NORM]}, PATH).json()
     assert answer["history"]["step"] == [0, 1, 2, 3]
-    assert answer["histories"][0]["share_clipped"] == pytest.approx(
+    assert answer["policies"][0]["share_clipped"] == pytest.approx(
         0.75
     )  # torch clips at 1 too: 1 / (1 + 1e-6)
+    assert answer["policies"][0]["clipped"] == [True, True, False, True]
+    assert answer["policies"][0]["total_norm"] == [1.0, 2.0, 0.5, 100.0]
     assert answer["advice"]["threshold"] > 0
     assert answer["gradients"] is None
 
 
 def test_policies_may_be_left_out(post: Any) -> None:
     answer = post({"norms": [1.0, 2.0]}, PATH).json()
-    assert answer["histories"] == []
+    assert answer["policies"] == []
     assert answer["advice"]["threshold"] is not None
 
 

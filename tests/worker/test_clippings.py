@@ -46,7 +46,7 @@ def one(policy: ClippingPolicy, dtype: str = "float32", **tensors: Any) -> Clipp
 
 
 def past(policy: ClippingPolicy, norms: Any, dtype: str = "float32") -> ClippedHistory:
-    (found,) = run(policy, dtype=dtype, norms=norms).histories
+    (found,) = run(policy, dtype=dtype, norms=norms).policies
     return found
 
 
@@ -212,7 +212,7 @@ def test_steps_that_are_not_finite_are_left_out_of_the_series() -> None:
     result = run(norm(), norms=[1.0, np.nan, 4.0, np.inf])
     assert result.history is not None
     assert result.history.step.tolist() == [0, 2]
-    assert result.histories[0].factor == pytest.approx([1.0, 0.25], rel=1e-5)
+    assert result.policies[0].factor == pytest.approx([1.0, 0.25], rel=1e-5)
     assert [event.kind for event in result.history.events] == ["nan", "infinite"]
 
 
@@ -275,8 +275,8 @@ def test_whatever_the_history_every_missing_number_has_its_reason(
     norms: list[float], dtype: str, threshold: float
 ) -> None:
     result = run(*(norm(f, threshold) for f in FRAMEWORKS), NONE, dtype=dtype, norms=norms)
-    assert [unreasoned(found) for found in result.histories] == [[]] * 5
-    assert all(not np.isinf(found.factor).any() for found in result.histories)
+    assert [unreasoned(found) for found in result.policies] == [[]] * 5
+    assert all(not np.isinf(found.factor).any() for found in result.policies)
 
 
 def test_scalars_and_tensors_of_any_rank_are_gradients() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ._summaries import Row, Section, Summary, _decades, _number
+from .schemas.clippings import ClippedGradients, ClippedHistory
 
 if TYPE_CHECKING:
     from .schemas import Clippings
@@ -57,7 +58,8 @@ def _gradients(report: Clippings) -> Section | None:
 
 
 def _policies(report: Clippings) -> Section | None:
-    if not report.policies:
+    policies = [found for found in report.policies if isinstance(found, ClippedGradients)]
+    if not policies:
         return None
     rows = tuple(
         (
@@ -67,9 +69,9 @@ def _policies(report: Clippings) -> Section | None:
             _number(found.cosine),
             f"{_decades(found.log10_total_norm)} -> {_decades(found.log10_norm_after)}",
         )
-        for found in report.policies
+        for found in policies
     )
-    notes = tuple(f"{policy_name(found.policy)}: {found.says}" for found in report.policies)
+    notes = tuple(f"{policy_name(found.policy)}: {found.says}" for found in policies)
     return Section("Policies", ("", "norm", "factor", "cosine", "log10 norm"), rows, notes)
 
 
@@ -93,7 +95,8 @@ def _history(report: Clippings) -> Section | None:
 
 
 def _histories(report: Clippings) -> Section | None:
-    if not report.histories:
+    policies = [found for found in report.policies if isinstance(found, ClippedHistory)]
+    if not policies:
         return None
     rows = tuple(
         (
@@ -102,9 +105,9 @@ def _histories(report: Clippings) -> Section | None:
             _number(found.mean_factor),
             _number(found.kept_length),
         )
-        for found in report.histories
+        for found in policies
     )
-    notes = tuple(f"{policy_name(found.policy)}: {found.says}" for found in report.histories)
+    notes = tuple(f"{policy_name(found.policy)}: {found.says}" for found in policies)
     return Section("Policies", ("", "steps clipped", "mean factor", "length kept"), rows, notes)
 
 

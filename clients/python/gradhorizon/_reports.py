@@ -66,7 +66,7 @@ class Clippings(_Displayed, schemas.Clippings):
         """Return one line: a report may hold many tensors."""
         given = "gradients" if self.history is None else f"{self.history.count} norms"
         advised = "none" if self.advice.threshold is None else f"{self.advice.threshold:.4g}"
-        return f"<Clippings: {given}, {len(self.policies or self.histories)} policies, threshold advised {advised}>"
+        return f"<Clippings: {given}, {len(self.policies)} policies, threshold advised {advised}>"
 
 
 class MeanField(_Displayed, schemas.MeanField):

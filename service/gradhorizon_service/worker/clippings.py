@@ -106,8 +106,9 @@ class ClippedGradients:
 class ClippedHistory:
     """What one policy would have done to a history: how often it steps in, and what it leaves of the updates.
 
-    mean_factor is over the finite norms; kept_length is the sum of the clipped norms over the sum of the norms. factor
-    belongs to the steps of the history's series, NaN where the framework makes NaN.
+    mean_factor is over the finite norms; kept_length is the sum of the clipped norms over the sum of the norms.
+    total_norm (as the framework forms it), clipped and factor belong to the steps of the history's series, NaN where
+    the framework makes NaN or infinity.
     """
 
     policy: ClippingPolicy
@@ -117,6 +118,8 @@ class ClippedHistory:
     mean_factor_reason: str | None
     kept_length: float | None
     kept_length_reason: str | None
+    total_norm: Array
+    clipped: Array
     factor: Array
     events: list[Event]
     says: str
@@ -127,9 +130,8 @@ class ClippingsResult:
     """Either gradients and what comes out of them by policy, or a history and what would have; advice for both."""
 
     gradients: GradientsBefore | None
-    policies: list[ClippedGradients]
+    policies: list[ClippedGradients] | list[ClippedHistory]
     history: NormHistory | None
-    histories: list[ClippedHistory]
     advice: ThresholdAdvice
     warnings: list[str]
 
@@ -153,7 +155,7 @@ def _of_gradients(problem: ClippingsProblem, gradients: Mapping[str, Array]) -> 
     policies = [_clipped(problem, policy, before, scaled, held) for policy in problem.policies]
     with np.errstate(over="ignore"):
         advice = advise(np.power(10.0, np.array([before.log10_total_norm])))
-    return ClippingsResult(before, policies, None, [], advice, _warnings(before, problem.dtype))
+    return ClippingsResult(before, policies, None, advice, _warnings(before, problem.dtype))
 
 
 def _before(gradients: Mapping[str, Array], held: Tensors) -> GradientsBefore:
@@ -392,7 +394,7 @@ def _untouched(policy: ClippingPolicy, found: Clipped, before: GradientsBefore, 
 def _of_norms(problem: ClippingsProblem, norms: Array) -> ClippingsResult:
     history = describe(norms, problem.max_points)
     histories = [_clipped_history(policy, norms, history.step, problem.dtype) for policy in problem.policies]
-    return ClippingsResult(None, [], history, histories, advise(norms), [])
+    return ClippingsResult(None, histories, history, advise(norms), [])
 
 
 def _clipped_history(policy: ClippingPolicy, norms: Array, shown: Array, dtype: str) -> ClippedHistory:
@@ -414,6 +416,8 @@ def _clipped_history(policy: ClippingPolicy, norms: Array, shown: Array, dtype: 
         mean_reason,
         kept,
         kept_reason,
+        np.where(np.isfinite(formed), formed, np.nan)[shown].astype(np.float64),
+        triggered[shown],
         np.where(np.isnan(factor), np.nan, factor)[shown],  # one NaN, whatever sign arithmetic gave it
         events,
         _history_says(clipped, len(norms), mean, kept, events),

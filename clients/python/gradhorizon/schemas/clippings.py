@@ -196,7 +196,10 @@ class NormHistory(ReportModel):
 
 
 class ClippedHistory(ReportModel):
-    """What one policy would have done to a history; `factor` goes with `step` of the history."""
+    """What one policy would have done to a history; the series go with `step` of the history.
+
+    An entry of `total_norm` is undefined where the framework's norm is not finite, one of `factor` where it is NaN.
+    """
 
     policy: Policy
     steps_clipped: int
@@ -205,6 +208,8 @@ class ClippedHistory(ReportModel):
     mean_factor_reason: str | None
     kept_length: NullableNumber
     kept_length_reason: str | None
+    total_norm: NullableSeries
+    clipped: list[bool]
     factor: NullableSeries
     events: list[NormEvent]
     says: str
@@ -235,14 +240,13 @@ class ThresholdAdvice(ReportModel):
 
 
 class Clippings(ReportModel):
-    """The answer of POST /v1/clippings: `gradients` and `policies`, or `history` and `histories`; advice for both."""
+    """The answer of POST /v1/clippings: what is given, what each policy makes of it, and advice."""
 
     id: str
     dtype: Dtype
     gradients: GradientsBefore | None
-    policies: list[ClippedGradients]
+    policies: list[ClippedGradients] | list[ClippedHistory]
     history: NormHistory | None
-    histories: list[ClippedHistory]
     advice: ThresholdAdvice
     assumptions: list[str]
     warnings: list[str]

@@ -20,15 +20,18 @@ class NonFiniteError(ValueError):
 
 
 def _real(value: Any) -> Array:
-    if isinstance(value, np.ndarray):
-        return value
-    return np.array([np.nan if item is None else item for item in value], dtype=np.float64)
+    return value if isinstance(value, np.ndarray) else _filled(value, np.nan)
 
 
 def _log10(value: Any) -> Array:
-    if isinstance(value, np.ndarray):
-        return value
-    return np.array([-np.inf if item is None else item for item in value], dtype=np.float64)
+    return value if isinstance(value, np.ndarray) else _filled(value, -np.inf)
+
+
+def _filled(value: Any, empty: float) -> Array:
+    """Numbers from a list; `empty` stands for null. Raises ValueError, which a union of reports takes for a no."""
+    if not isinstance(value, (list, tuple)):
+        raise ValueError("a series is a list of numbers")  # noqa: TRY004
+    return np.array([empty if item is None else item for item in value], dtype=np.float64)
 
 
 def _integers(value: Any) -> Array:

@@ -40,12 +40,9 @@ class ClippingsTask:
                 "dtype": self.problem.dtype,
                 "gradients": result.gradients,
                 "policies": [
-                    _echoed(found, echo) for found, echo in zip(result.policies, echoes, strict=False)
+                    _echoed(found, echo) for found, echo in zip(result.policies, echoes, strict=True)
                 ],
                 "history": result.history,
-                "histories": [
-                    _echoed(found, echo) for found, echo in zip(result.histories, echoes, strict=False)
-                ],
                 "advice": result.advice,
                 "assumptions": self.assumptions,
                 "warnings": result.warnings,
