@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +23,7 @@ from gradhorizon_service.worker.drives import GivenState
 from gradhorizon_service.worker.losses import CotangentLoss
 from gradhorizon_service.worker.precision import PRECISIONS
 from gradhorizon_service.worker.problem import Problem
+from gradhorizon_service.worker.runs.stepped import SteppedRun
 
 
 def splits(case: CellCase) -> bool:
@@ -295,3 +297,30 @@ def test_a_gate_that_forgets_nothing_or_turns_signs_has_no_time_constant(
     found = _gate_values(Nonlinearity(activation, np.full((2, 1, 1), a), is_gate=True, keeps="value"))
     assert found.time_constant is None
     assert says in (found.time_constant_reason or "")
+
+
+class GatedRun(SteppedRun):
+    """A run whose nonlinearities are blocks of one array, as those of gated cells are."""
+
+    def nonlinearities(self) -> Mapping[str, Nonlinearity]:
+        a = np.zeros((self.depth, self.problem.batch, 6))
+        a[..., 4:] = 1e3
+        return {
+            "forget": Nonlinearity(Sigmoid(), a[..., :2], is_gate=True, keeps="value"),
+            "new": Nonlinearity(Tanh(), a[..., 2:]),
+        }
+
+
+def test_nonlinearities_are_reported_by_name_and_counted_together() -> None:
+    """Two gates half open, and four units of which two are far in saturation."""
+    asked = problem_of(CELLS["rnn tanh"])
+    found = saturation(GatedRun(asked, asked.network.build()))
+    assert (found.units["forget"].saturated_share, found.units["new"].saturated_share) == (0.0, 0.5)
+    assert found.saturated_share == pytest.approx(1 / 3)
+    assert found.saturated_share_by_step == pytest.approx(np.full(6, 1 / 3))
+    assert found.units["new"].always_saturated == 2
+    assert found.gates is not None
+    assert list(found.gates) == ["forget"]
+    assert found.gates["forget"].mean == 0.5
+    assert found.gates["forget"].time_constant == pytest.approx(-1.0 / np.log(0.5))
+    assert found.units["forget"].log10_slope == pytest.approx(np.log10(0.25))
