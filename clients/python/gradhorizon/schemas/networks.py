@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from ._base import RequestModel
-from .arrays import CubeValues, VectorValues
+from .arrays import CubeValues, MatrixValues, VectorValues
 from .sources import Source, tensor_as_values
 
 ActivationName = Literal[
@@ -76,6 +76,30 @@ class RnnNetwork(_Driven, _Activated):
     cell: Literal["rnn"]
 
 
+class LstmNetwork(_Driven, _Activated):
+    """c' = f * c + i * phi(a_g), h' = o * phi(c'), PyTorch's nn.LSTM: `weights` (4H, H or P) stacked i, f, g, o.
+
+    The state is (h, c). Optional: `projection` (P, H), `peepholes` (3, H) for i, f and o.
+    """
+
+    cell: Literal["lstm"]
+    gate_activation: ActivationName = "sigmoid"
+    projection: Source | None = None
+    peepholes: MatrixValues | None = None
+
+
+class GruNetwork(_Driven, _Activated):
+    """h' = (1 - z) * n + z * h, PyTorch's nn.GRU: `weights` (3H, H) stacked r, z, n.
+
+    `reset` after or before the product with the weights of n; `update` keep, or replace: h' = (1 - z) * h + z * n.
+    """
+
+    cell: Literal["gru"]
+    gate_activation: ActivationName = "sigmoid"
+    reset: Literal["after", "before"] = "after"
+    update: Literal["keep", "replace"] = "keep"
+
+
 def _layers_tag(value: Any) -> str:
     return "each" if isinstance(value, (list, tuple, np.ndarray)) else "drawn"
 
@@ -110,5 +134,6 @@ class JacobiansNetwork(RequestModel):
 
 
 Network = Annotated[
-    LinearNetwork | RnnNetwork | FeedforwardNetwork | JacobiansNetwork, Field(discriminator="cell")
+    LinearNetwork | RnnNetwork | LstmNetwork | GruNetwork | FeedforwardNetwork | JacobiansNetwork,
+    Field(discriminator="cell"),
 ]

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from .._types import Array
-from .factors import Factors, Repeated, RowScaled
+from .factors import Factors, KnownDeterminants, Repeated, RowScaled
 
 _EPS = float(np.finfo(float).eps)
 # The pivots of a factor that is singular to working precision span more nats than this.
@@ -55,7 +55,10 @@ def _equilibrated(matrix: Array) -> tuple[Array | None, float]:
 
 
 def explicit_determinants(factors: Factors) -> Determinants | None:
-    """For diag(d_t) W, without looking at every product; None for other factors."""
+    """For diag(d_t) W and other factors that know theirs, without looking at any product; None for the rest."""
+    if isinstance(factors, KnownDeterminants):
+        logs = factors.log_abs_dets()
+        return Determinants(logs.sum(axis=0), np.isneginf(logs).any(axis=0))
     if not isinstance(factors, RowScaled | Repeated):
         return None
     shared = log_determinant(factors.matrix)

@@ -10,7 +10,7 @@ import numpy as np
 from .._types import Array
 from .coordinates import eigenvalue_moduli, quasi_triangular
 from .determinants import log_determinant
-from .factors import Factors, Repeated, RowScaled
+from .factors import Factors, KnownDeterminants, Repeated, RowScaled
 from .gauges import gauge_for
 from .ladders import scaled
 from .lu_gauges import LuGauge, log
@@ -82,7 +82,7 @@ def lyapunov_exponents(
     march.advance(0, discarded)
     sums = np.array([march.advance(first, last) for first, last in pairwise(edges)])
     determinant = None
-    if 4 * columns > factors.size or isinstance(factors, RowScaled):
+    if 4 * columns > factors.size or isinstance(factors, RowScaled | KnownDeterminants):
         determinant = _mean_log_abs_det(factors, discarded)
     return _spectrum(sums, np.diff(edges), factors.size, determinant, discarded, march.algorithm)
 
@@ -173,6 +173,8 @@ def _mean_log_abs_det(factors: Factors, first: int) -> Array:
     if isinstance(factors, RowScaled):
         slopes = log(np.abs(factors.slopes[first:])).sum(axis=2).mean(axis=0)
         return np.asarray(slopes + _log_abs_det(factors.matrix))
+    if isinstance(factors, KnownDeterminants):
+        return np.asarray(factors.log_abs_dets()[first:].mean(axis=0))
     height = max(1, _CHUNK // (factors.batch * factors.size**2))
     chunks = [range(t, min(t + height, factors.steps)) for t in range(first, factors.steps, height)]
     logs = [_log_abs_dets(np.array([factors.dense(step) for step in chunk])) for chunk in chunks]
