@@ -78,6 +78,23 @@ class KnownDeterminants(Protocol):
         ...
 
 
+class GradedChain(Factors, Protocol):
+    """Factors in coordinates of their own, in which rows keep apart what differs by orders of magnitude."""
+
+    def in_state_coordinates(self, step: int, frames: Array) -> Array:
+        """Frames that have come through so many steps, in the coordinates of the state."""
+        ...
+
+
+@runtime_checkable
+class Gradable(Protocol):
+    """Factors that know such coordinates, which are those of the state before the first step."""
+
+    def graded(self, *, closed: bool) -> GradedChain:
+        """The chain in them; `closed`, with one more factor that leads back, so that the product is the same."""
+        ...
+
+
 class DenseFactors:
     """Explicit Jacobians: a tensor (T, N, N) that all sequences share, or (T, B, N, N)."""
 

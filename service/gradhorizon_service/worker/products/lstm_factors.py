@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from .._types import Array
 from .determinants import log_determinant
+from .graded_lstm_factors import GradedLstmFactors
 
 # From so many columns on, adding up the gates' weights first costs less than multiplying with each of them.
 _WIDE = 32
@@ -21,7 +24,7 @@ class LstmFactors:
 
     def __init__(self, weights: Array, coefficients: Array, projection: Array | None = None) -> None:
         self.steps, self.batch, _, self._H = coefficients.shape
-        self._P = int(weights.shape[1])
+        self._P = self.outputs = int(weights.shape[1])
         self.size = self._P + self._H
         self._weights = weights
         self._gates = weights.reshape(4, self._H, self._P)
@@ -32,6 +35,42 @@ class LstmFactors:
     def sequence(self, index: int) -> LstmFactors:
         """The factors of one sequence of the batch."""
         return LstmFactors(self._weights, self._coefficients[:, index : index + 1], self._projection)
+
+    def graded(self, *, closed: bool) -> GradedLstmFactors:
+        """The same chain in better coordinates; `closed`, its product is the same too."""
+        return GradedLstmFactors(self, closed=closed)
+
+    @cached_property
+    def _columns(self) -> Array:
+        """The weights by columns, (4, P, H)."""
+        return np.ascontiguousarray(self._gates.swapaxes(1, 2))
+
+    def kept(self, step: int) -> Array:
+        """F, (B, H)."""
+        return np.asarray(self._coefficients[step, :, 4])
+
+    def leaked(self, step: int, c: Array) -> Array:
+        """projection R c: what c' does to h' in the same step."""
+        m = self._coefficients[step, :, 5, :, None] * c
+        return m if self._projection is None else np.asarray(self._projection @ m)
+
+    def leaked_back(self, step: int, h: Array) -> Array:
+        """Its transpose, R projection^T h."""
+        m = h if self._projection is None else self._projection.T @ h
+        return np.asarray(self._coefficients[step, :, 5, :, None] * m)
+
+    def core_by_columns(self, step: int, out: Array) -> Array:
+        """Write the transpose of projection C_o W_o above K, (B, P, P + H)."""
+        C, W = self._coefficients[step, :, :, None], self._columns
+        K = out[:, :, self._P :]
+        np.multiply(C[:, 0], W[0], out=K)
+        K += C[:, 1] * W[1]
+        K += C[:, 2] * W[2]
+        if self._projection is None:
+            np.multiply(C[:, 3], W[3], out=out[:, :, : self._P])
+        else:
+            np.matmul(C[:, 3] * W[3], self._projection.T, out=out[:, :, : self._P])
+        return out
 
     def _core(self, step: int) -> Array:
         """K above C_o W_o, (B, 2H, P); the one of the last step asked for is kept."""

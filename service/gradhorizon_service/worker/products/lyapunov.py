@@ -10,10 +10,10 @@ import numpy as np
 from .._types import Array
 from .coordinates import eigenvalue_moduli, quasi_triangular
 from .determinants import log_determinant
-from .factors import Factors, KnownDeterminants, Repeated, RowScaled
+from .factors import Factors, Gradable, GradedChain, KnownDeterminants, Repeated, RowScaled
 from .gauges import gauge_for
 from .ladders import scaled
-from .lu_gauges import LuGauge, log
+from .lu_gauges import LuGauge, log, log_diagonals
 
 # A seventh of the steps would align generic frames better; a tenth leaves more of them to the average.
 _TRANSIENT_SHARE = 10
@@ -78,9 +78,13 @@ def lyapunov_exponents(
     steps = factors.steps - discarded
     count = max(1, min(blocks, steps, max(_FEWEST_BLOCKS, steps // _STEPS_A_BLOCK)))
     edges = discarded + np.linspace(0, steps, count + 1).round().astype(int)
-    march = _March(factors, columns)
+    chain = factors.graded(closed=False) if isinstance(factors, Gradable) else None
+    march = _March(factors if chain is None else chain, columns)
     march.advance(0, discarded)
+    at_first = march.stretched(chain, discarded)
     sums = np.array([march.advance(first, last) for first, last in pairwise(edges)])
+    sums[0] -= at_first
+    sums[-1] += march.stretched(chain, factors.steps)
     determinant = None
     if 4 * columns > factors.size or isinstance(factors, RowScaled | KnownDeterminants):
         determinant = _mean_log_abs_det(factors, discarded)
@@ -152,6 +156,15 @@ class _March:
         self._lost |= np.isneginf(sums)
         self._drop(int((~self._lost).any(axis=0).sum()))
         return np.where(self._lost, -np.inf, sums)
+
+    def stretched(self, chain: GradedChain | None, step: int) -> Array:
+        """What the frames' ln abs diag R gain on the way into the coordinates of the state, (B, columns)."""
+        gained = np.zeros(self._lost.shape)
+        frames = self._gauge.frames
+        if chain is not None and frames.shape[2]:
+            own, in_state = log_diagonals(frames), log_diagonals(chain.in_state_coordinates(step, frames))
+            gained[:, : frames.shape[2]] = in_state - own
+        return gained
 
     def _drop(self, kept: int) -> None:
         """Carry on with the columns that some sequence still has: a random start loses the last ones first."""
