@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -16,13 +15,23 @@ _LOWEST = -708.0
 _CANCELLING = 2.0**-5
 
 
-@dataclass(frozen=True, eq=False)
 class Evaluated:
     """phi(a), 1 - phi(a) and phi'(a) of the same pre-activations; `rest` keeps its digits where phi is next to one."""
 
-    value: Array
-    rest: Array
-    slope: Array
+    __slots__ = ("_rest", "slope", "value")
+
+    def __init__(self, value: Array, slope: Array, rest: Array | None = None) -> None:
+        self.value, self.slope, self._rest = value, slope, rest
+
+    @property
+    def rest(self) -> Array:
+        """1 - phi(a)."""
+        return 1.0 - self.value if self._rest is None else self._rest
+
+    def __getitem__(self, columns: slice) -> Evaluated:
+        """Some columns of each."""
+        rest = None if self._rest is None else self._rest[:, columns]
+        return Evaluated(self.value[:, columns], self.slope[:, columns], rest)
 
 
 def evaluated(activation: Activation, a: Array) -> Evaluated:
@@ -31,20 +40,19 @@ def evaluated(activation: Activation, a: Array) -> Evaluated:
 
 
 def _any(activation: Activation, a: Array) -> Evaluated:
-    value = activation.value(a)
-    return Evaluated(value, 1.0 - value, activation.slope(a))
+    return Evaluated(activation.value(a), activation.slope(a))
 
 
 def _sigmoid(activation: Activation, a: Array) -> Evaluated:
     """With t = e^-a: 1 / (1 + t), t / (1 + t), and their product."""
     if np.min(a, initial=0.0) < _LOWEST:
-        return Evaluated(activation.value(a), activation.value(-a), activation.slope(a))
+        return Evaluated(activation.value(a), activation.slope(a), activation.value(-a))
     rest = np.negative(a)
     np.exp(rest, out=rest)
     value = rest + 1.0
     np.divide(1.0, value, out=value)
     rest *= value
-    return Evaluated(value, rest, value * rest)
+    return Evaluated(value, value * rest, rest)
 
 
 def _tanh(activation: Activation, a: Array) -> Evaluated:
@@ -57,13 +65,14 @@ def _tanh(activation: Activation, a: Array) -> Evaluated:
     value = 1.0 - slope
     value *= divisor
     np.copysign(value, a, out=value)
-    small = size < _CANCELLING
-    if small.any():
-        value[small] = np.tanh(a[small])
+    small = np.flatnonzero(size < _CANCELLING)
+    if len(small):
+        entries = value.reshape(-1)
+        entries[small] = np.copysign(np.tanh(size.reshape(-1)[small]), entries[small])
+    divisor *= divisor
+    slope *= divisor
     slope *= 4.0
-    slope *= divisor
-    slope *= divisor
-    return Evaluated(value, 1.0 - value, slope)
+    return Evaluated(value, slope)
 
 
 _FAST: Mapping[type, Callable[[Activation, Array], Evaluated]] = {Sigmoid: _sigmoid, Tanh: _tanh}

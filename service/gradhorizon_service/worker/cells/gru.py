@@ -102,7 +102,7 @@ class ResetAfterCell(_GruCell):
         if drive is not None:
             pushed += drive[:, 3 * H :]
         n = evaluated(self.activation_of_cell, pushed)
-        z = Evaluated(gates.value[:, H:], gates.rest[:, H:], gates.slope[:, H:])
+        z = gates[slice(H, None)]
         new, old, by_z = self.update(z, state, n.value)
         record = np.empty((len(state), 5, H))
         into_n = np.multiply(new, n.slope, out=record[:, 3])
@@ -138,7 +138,7 @@ class ResetBeforeCell(_GruCell):
         if drive is not None:
             pushed += drive[:, 2 * H :]
         n = evaluated(self.activation_of_cell, pushed)
-        z = Evaluated(gates.value[:, H:], gates.rest[:, H:], gates.slope[:, H:])
+        z = gates[slice(H, None)]
         new, old, by_z = self.update(z, state, n.value)
         np.multiply(state, gates.slope[:, :H], out=record[:, 0])
         np.multiply(by_z, z.slope, out=record[:, 1])

@@ -71,7 +71,10 @@ class GradedLstmFactors:
             return self.in_state_coordinates(step, np.tile(np.eye(N), (self.batch, 1, 1)))
         transposed = np.empty((self.batch, N, N))
         core = F.core_by_columns(step, out=transposed[:, :P])
-        transposed[:, P:] = 0.0 if step == 0 else F.leaked_back(step - 1, core)
+        if step == 0:
+            transposed[:, P:] = 0.0
+        else:
+            F.leaked_back(step - 1, core, out=transposed[:, P:])
         np.einsum("bii->bi", transposed)[:, P:] += F.kept(step)
         return transposed.swapaxes(1, 2)
 

@@ -54,18 +54,15 @@ class LstmFactors:
         m = self._coefficients[step, :, 5, :, None] * c
         return m if self._projection is None else np.asarray(self._projection @ m)
 
-    def leaked_back(self, step: int, h: Array) -> Array:
+    def leaked_back(self, step: int, h: Array, out: Array | None = None) -> Array:
         """Its transpose, R projection^T h."""
         m = h if self._projection is None else self._projection.T @ h
-        return np.asarray(self._coefficients[step, :, 5, :, None] * m)
+        return np.multiply(self._coefficients[step, :, 5, :, None], m, out=out)
 
     def core_by_columns(self, step: int, out: Array) -> Array:
         """Write the transpose of projection C_o W_o above K, (B, P, P + H)."""
         C, W = self._coefficients[step, :, :, None], self._columns
-        K = out[:, :, self._P :]
-        np.multiply(C[:, 0], W[0], out=K)
-        K += C[:, 1] * W[1]
-        K += C[:, 2] * W[2]
+        np.einsum("bgh,gph->bph", self._coefficients[step, :, :3], W[:3], out=out[:, :, self._P :])
         if self._projection is None:
             np.multiply(C[:, 3], W[3], out=out[:, :, : self._P])
         else:
