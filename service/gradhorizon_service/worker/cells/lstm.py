@@ -207,5 +207,3 @@ class LstmLinearisation:
 
     def factors(self) -> Factors:
         return LstmFactors(self.cell.weights, self.record[:, :, :6], self.cell.projection)
-
-

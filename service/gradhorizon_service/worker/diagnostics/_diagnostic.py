@@ -25,6 +25,8 @@ def without_matrix(problem: Problem) -> str | None:
     """Why a diagnostic of the recurrent matrix does not apply."""
     if problem.network.kind.has_matrix:
         return None
+    if problem.network.kind.is_gated:
+        return f"the {problem.network.cell} cell has a recurrent matrix for each gate, and not one for all"
     return f"a {problem.network.cell} network has no square recurrent matrix"
 
 
