@@ -214,6 +214,26 @@ SATURATED: Mapping[str, CellCase] = {
 """Pre-activations up to about 30, where 1 - tanh(a)^2 has not one digit left."""
 
 
+GATED_SATURATED: Mapping[str, CellCase] = {
+    name: replace(
+        CELLS[name],
+        parameters={
+            **CELLS[name].parameters,
+            "input_weights": _entries(29, rows * _HIDDEN, WIDTH, scale=12.0),
+        },
+    )
+    for name, rows in {
+        "lstm": 4,
+        "lstm projection and peepholes": 4,
+        "gru after keep": 3,
+        "gru after replace": 3,
+        "gru before keep": 3,
+        "gru before replace": 3,
+    }.items()
+}
+"""Gates whose pre-activations reach about 30, open and closed."""
+
+
 # -- losses --------------------------------------------------------------------------------------------------------
 
 
