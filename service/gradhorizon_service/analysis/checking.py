@@ -32,7 +32,7 @@ def check_sizes(filled: Filled, limits: Limits) -> None:
 def check_cost(problem: Problem, filled: Filled, limits: Limits, costs: Costs) -> Estimate:
     """Estimate, and raise CostOverLimit where time or memory is over what an answer may take."""
     driven = problem.inputs is not None or filled.shape.biased
-    size = filled.shape.largest
+    size = filled.shape.state_size if problem.network.kind.is_gated else filled.shape.largest
     if is_spectral(filled.request.network):
         return _diagonal_estimate(problem, driven, size, limits, costs)
     found = estimate(problem, sizes_of(problem, size, driven), costs)

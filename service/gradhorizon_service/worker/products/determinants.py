@@ -49,7 +49,8 @@ def _equilibrated(matrix: Array) -> tuple[Array | None, float]:
         if not peaks.all():
             return None, 0.0
         exponents = np.frexp(peaks)[1]
-        scaled = np.ldexp(scaled, -exponents)
+        # In two halves, because 2^1074 is no float64; a product with powers of two costs a tenth of ldexp.
+        scaled = scaled * np.ldexp(1.0, -(exponents // 2)) * np.ldexp(1.0, exponents // 2 - exponents)
         taken += int(exponents.sum())
     return scaled, taken * float(np.log(2.0))
 
