@@ -13,6 +13,9 @@ from .factors import Factors, KnownDeterminants, Repeated, RowScaled
 _EPS = float(np.finfo(float).eps)
 # The pivots of a factor that is singular to working precision span more nats than this.
 _SUSPICIOUS = 25.0
+# Pivots this close together, of entries in range, leave no doubt whatever the scales of rows and columns.
+_SURELY_REGULAR = 1e-6
+_IN_RANGE = 1e100
 # Of the other factors so many are looked at, evenly spaced; the rest is extrapolated.
 _SAMPLES = 64
 
@@ -31,6 +34,10 @@ def log_determinant(matrix: Array) -> float | None:
     A is equilibrated first, so that neither depends on the scales of rows and columns, and a pivot below the
     rounding errors made on the way to it counts as zero.
     """
+    pivots = np.abs(np.diagonal(lapack.dgetrf(matrix.T)[0]))
+    largest, smallest = float(pivots.max()), float(pivots.min())
+    if smallest > _SURELY_REGULAR * largest and 1.0 / _IN_RANGE < largest < _IN_RANGE:
+        return float(np.log(pivots).sum())
     scaled, log_scale = _equilibrated(matrix)
     if scaled is None:
         return None
