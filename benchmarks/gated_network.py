@@ -12,6 +12,8 @@ from gradhorizon_service.worker.trajectory import Trajectory, run_forward
 
 from .network import GAIN, WIDTH
 
+FORGET_BIAS = 3.0
+
 
 @dataclass(frozen=True, eq=False)
 class GatedNetwork:
@@ -58,12 +60,17 @@ class GatedNetwork:
 
 
 def random_gated_network(size: int, steps: int, batch: int = 1) -> GatedNetwork:
-    """Gaussian weights, driven by noise, always the same for the same sizes."""
+    """Gaussian weights, driven by noise, always the same for the same sizes; forget gates mostly open.
+
+    Without that, a gradient leaves float64 long before step 1000, and PyTorch would count zeros.
+    """
     rng = np.random.default_rng(0)
+    bias = 0.1 * rng.standard_normal(4 * size)
+    bias[size : 2 * size] += FORGET_BIAS
     return GatedNetwork(
         GAIN * rng.standard_normal((4 * size, size)) / np.sqrt(size),
-        0.5 * rng.standard_normal((4 * size, WIDTH)),
-        0.1 * rng.standard_normal(4 * size),
+        0.1 * rng.standard_normal((4 * size, WIDTH)),
+        bias,
         rng.standard_normal((steps, batch, WIDTH)),
         *(0.1 * rng.standard_normal((2, batch, size))),
         rng.standard_normal((batch, size)),

@@ -16,7 +16,7 @@ from .machine import dgemm, dgemm_rate
 from .measuring import interleaved
 
 TITLE = "Full Lyapunov spectrum of an LSTM, 2H exponents"
-STEPS = {32: 300, 128: 200}
+STEPS = {32: 300, 128: 300}
 FULL_STEPS = {32: 1000, 128: 1000}
 
 
