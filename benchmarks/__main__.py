@@ -6,7 +6,14 @@ import argparse
 from importlib.util import find_spec
 from pathlib import Path
 
-ROWS = ("gradient_norms", "lyapunov", "singular_values", "small_diagnoses")
+ROWS = (
+    "gradient_norms",
+    "lyapunov",
+    "singular_values",
+    "lstm_gradient_norms",
+    "lstm_lyapunov",
+    "small_diagnoses",
+)
 RESULTS = Path(__file__).parent / "results.md"
 
 

@@ -155,6 +155,60 @@ def _feedforward(
     return CellCase("feedforward", parameters, depth=len(shapes), size=widths[0], outputs=widths[-1])
 
 
+_HIDDEN = 3
+
+
+def _gated(cell: str, **more: Any) -> CellCase:
+    """A driven LSTM or GRU of three units, with both biases unless one is given."""
+    rows = _HIDDEN * {"lstm": 4, "gru": 3}[cell]
+    parameters = {
+        "weights": _entries(20, rows, _HIDDEN),
+        "input_weights": _entries(21, rows, WIDTH),
+        "input_bias": _entries(22, rows, scale=0.5),
+        "recurrent_bias": _entries(23, rows, scale=0.5),
+        **more,
+    }
+    if "bias" in more:
+        parameters = {k: v for k, v in parameters.items() if k not in ("input_bias", "recurrent_bias")}
+    outputs = parameters["weights"].shape[1]
+    size = outputs + _HIDDEN if cell == "lstm" else outputs
+    return CellCase(cell, parameters, width=WIDTH, size=size, outputs=outputs)
+
+
+def _undriven(cell: str) -> CellCase:
+    case = _gated(cell)
+    return replace(case, parameters={"weights": case.parameters["weights"]}, width=None)
+
+
+_PROJECTED = {
+    "weights": _entries(24, 4 * _HIDDEN, 2),
+    "projection": _entries(25, 2, _HIDDEN),
+}
+_PEEPHOLES = {"peepholes": _entries(26, 3, _HIDDEN)}
+
+_GATED: Mapping[str, CellCase] = {
+    "lstm": _gated("lstm"),
+    "lstm undriven": _undriven("lstm"),
+    "lstm one bias": _gated("lstm", bias=_entries(27, 4 * _HIDDEN)),
+    "lstm projection": _gated("lstm", **_PROJECTED),
+    "lstm peepholes": _gated("lstm", **_PEEPHOLES),
+    "lstm projection and peepholes": _gated("lstm", **_PROJECTED, **_PEEPHOLES),
+    "lstm other activations": _gated("lstm", activation="softsign", gate_activation="hard_tanh"),
+    "lstm relu": _gated("lstm", activation="leaky_relu", negative_slope=0.3, gate_activation="erf"),
+    **{
+        f"gru {reset} {update}": _gated("gru", reset=reset, update=update)
+        for reset in ("after", "before")
+        for update in ("keep", "replace")
+    },
+    "gru undriven": _undriven("gru"),
+    "gru one bias": _gated("gru", bias=_entries(28, 3 * _HIDDEN)),
+    "gru before, one bias": _gated("gru", reset="before", bias=_entries(28, 3 * _HIDDEN)),
+    "gru other activations": _gated("gru", activation="elu", alpha=1.7, gate_activation="hard_tanh"),
+    "gru before, other activations": _gated(
+        "gru", reset="before", activation="softsign", gate_activation="erf"
+    ),
+}
+
 _SPECTRUM = BlockDiagonal(np.array([0.9, 0.6 + 0.7j, -1.1]))
 _DRIVE = {"input_weights": _entries(2, SIZE, WIDTH), "bias": _entries(3, SIZE, scale=0.5)}
 _PAIR = {"input_bias": _entries(4, SIZE), "recurrent_bias": _entries(5, SIZE)}
@@ -221,6 +275,7 @@ CELLS: Mapping[str, CellCase] = {
     "echo_state identity": _echo_state("identity", spectral_radius=1.1, leak_rate=0.2),
     "feedforward residual": _feedforward(_TANH, (4, 4, 3, 3, 4), residual=True, biased=False),
     "jacobians": CellCase("jacobians", {"values": _entries(6, DEPTH, SIZE, SIZE, scale=0.5)}),
+    **_GATED,
     **{f"rnn {name}": _rnn(activation) for name, activation in ACTIVATIONS.items()},
     **{
         f"feedforward {name}": _feedforward(activation, (3, 5, 2, 4, 4), residual=False, biased=True)
@@ -235,6 +290,26 @@ SATURATED: Mapping[str, CellCase] = {
     for name in ("tanh", "sigmoid", "softplus", "softsign", "elu", "silu", "gelu", "erf")
 }
 """Pre-activations up to about 30, where 1 - tanh(a)^2 has not one digit left."""
+
+
+GATED_SATURATED: Mapping[str, CellCase] = {
+    name: replace(
+        CELLS[name],
+        parameters={
+            **CELLS[name].parameters,
+            "input_weights": _entries(29, rows * _HIDDEN, WIDTH, scale=12.0),
+        },
+    )
+    for name, rows in {
+        "lstm": 4,
+        "lstm projection and peepholes": 4,
+        "gru after keep": 3,
+        "gru after replace": 3,
+        "gru before keep": 3,
+        "gru before replace": 3,
+    }.items()
+}
+"""Gates whose pre-activations reach about 30, open and closed."""
 
 
 # -- losses --------------------------------------------------------------------------------------------------------

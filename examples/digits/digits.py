@@ -16,9 +16,10 @@ DEPTH = 64
 def diagnosis(name: str) -> dict[str, Any]:
     """What to diagnose for `digits-NAME.safetensors`: its network, its batch, the loss it was trained with."""
     weights = load_file(FOLDER / f"digits-{name}.safetensors")
+    cell = "lstm" if name == "lstm" else "rnn"
     return {
         "network": {
-            "cell": "rnn",
+            "cell": cell,
             "activation": "tanh",
             "weights": {"source": "matrix", "values": weights["rnn.weight_hh_l0"]},
             "input_weights": {"source": "matrix", "values": weights["rnn.weight_ih_l0"]},

@@ -149,7 +149,7 @@ def test_json_reads_back_as_a_report(run: Run, matrix: Path) -> None:
         (["--depth", 5, "--activation", "tahn"], "$.network.activation"),
         (["--depth", 5, "--diagnostics", "modes"], "modes"),
         (["--depth", 5, "--diagnostics", "nodes"], "$.diagnostics"),
-        (["--depth", 5, "--cell", "lstm"], "$.network.cell"),
+        (["--depth", 5, "--cell", "mamba"], "$.network.cell"),
         (["--depth", 5, "--weights", "W"], "holds no array 'W'"),
         (["--depth", 5, "--lags", "1;2"], "--lags 1;2: whole numbers"),
         (["--depth", 5, "--clip-norm", 1, "--clip-value", 1], "give one"),

@@ -109,12 +109,34 @@ def test_file_without_a_network_lists_what_it_holds() -> None:
         found(file_of(a=(2, 2), b=(2, 2)))
 
 
-@pytest.mark.parametrize(("gates", "kind"), [(3, "a GRU"), (4, "an LSTM")])
-def test_stacked_gates_are_called_by_their_name(gates: int, kind: str) -> None:
-    with pytest.raises(CannotRead, match=f"the stacked gates of {kind}"):
-        found(file_of(weight_hh_l0=(gates * 8, 8)))
+@pytest.mark.parametrize(("gates", "cell", "stacked"), [(3, "gru", "r, z, n"), (4, "lstm", "i, f, g, o")])
+def test_stacked_gates_tell_the_cell(gates: int, cell: str, stacked: str) -> None:
+    layer = {
+        f"{name}_l0": (gates * 8, *width)
+        for name, width in {"weight_ih": (3,), "weight_hh": (8,), "bias_ih": (), "bias_hh": ()}.items()
+    }
+    network = found(file_of(**layer))
+    assert network.network["cell"] == cell
+    assert {"weights", "input_weights", "input_bias", "recurrent_bias"} <= set(network.network)
+    assert any(stacked in line for line in network.assumptions)
+
+
+def test_projected_lstm_brings_its_projection() -> None:
+    network = found(file_of(weight_hh_l0=(32, 5), weight_ih_l0=(32, 3), weight_hr_l0=(5, 8))).network
+    assert network["cell"] == "lstm"
+    assert network["projection"].shape == (5, 8)
+
+
+def test_named_cell_overrules_the_shape() -> None:
+    network = found(file_of(w=(12, 3)), cell="rnn")
+    assert network.network["cell"] == "rnn"
+    assert not any("stacked" in line for line in network.assumptions)
+
+
+def test_gated_cell_takes_an_activation() -> None:
+    assert found(file_of(w=(12, 3)), activation="relu").network["activation"] == "relu"
 
 
 def test_activation_of_a_linear_cell_is_refused() -> None:
-    with pytest.raises(CannotRead, match="belongs to the cell rnn"):
+    with pytest.raises(CannotRead, match="belongs to the cells rnn, lstm and gru"):
         found(file_of(w=(2, 2)), cell="linear", activation="tanh")

@@ -76,9 +76,9 @@ class Model:
             elif isinstance(value, np.ndarray) and value.dtype.kind == "c":
                 self.parameters[name] = leaf_of(value)
             elif isinstance(value, np.ndarray) and name != "values":
-                self.parameters[name] = leaf(
-                    np.broadcast_to(value, (self.case.size,)) if value.ndim == 0 else value
-                )
+                weights = self.case.parameters.get("weights")
+                rows = len(weights) if isinstance(weights, np.ndarray) else self.case.size
+                self.parameters[name] = leaf(np.broadcast_to(value, (rows,)) if value.ndim == 0 else value)
 
     def step(self, t: int, state: Tensor, x: Tensor | None) -> Tensor:
         return STEPS[self.case.cell](self, t, state, x)
@@ -113,6 +113,9 @@ class Model:
         default = "identity" if self.case.cell in ("linear", "feedforward") else "tanh"
         options = {name: self.case.parameters[name] for name in OPTIONS if name in self.case.parameters}
         return ACTIVATIONS[self.case.parameters.get("activation", default)](a, **options)
+
+    def gate(self, a: Tensor) -> Tensor:
+        return ACTIVATIONS[self.case.parameters.get("gate_activation", "sigmoid")](a)
 
 
 def recurrent_step(model: Model, t: int, state: Tensor, x: Tensor | None) -> Tensor:
@@ -195,6 +198,39 @@ def jacobian_step(model: Model, t: int, state: Tensor, x: Tensor | None) -> Tens
     return state @ torch.tensor(model.case.parameters["values"][t]).T
 
 
+def lstm_step(model: Model, t: int, state: Tensor, x: Tensor | None) -> Tensor:
+    """nn.LSTM with ONNX's peepholes; h and c side by side, so that both are coordinates of one leaf."""
+    parameters, P = model.parameters, model.case.outputs
+    h, c = state[:, :P], state[:, P:]
+    i, f, g, o = model.affine(h, x).chunk(4, dim=1)
+    peepholes = parameters.get("peepholes")
+    if peepholes is not None:
+        i, f = i + peepholes[0] * c, f + peepholes[1] * c
+    c = model.gate(f) * c + model.gate(i) * model.activation(g)
+    if peepholes is not None:
+        o = o + peepholes[2] * c
+    m = model.gate(o) * model.activation(c)
+    h = m @ parameters["projection"].T if "projection" in parameters else m
+    return torch.cat([h, c], dim=1)
+
+
+def gru_step(model: Model, t: int, state: Tensor, x: Tensor | None) -> Tensor:
+    given, parameters = model.case.parameters, model.parameters
+    pushed = torch.zeros(len(state), 3 * model.case.size, dtype=torch.float64)
+    if x is not None:
+        pushed = pushed + x @ parameters["input_weights"].T
+    pushed = pushed + sum(parameters[name] for name in ("bias", "input_bias") if name in parameters)
+    x_r, x_z, x_n = pushed.chunk(3, dim=1)
+    W_r, W_z, W_n = parameters["weights"].chunk(3)
+    b_r, b_z, b_n = parameters.get("recurrent_bias", torch.zeros(3 * model.case.size)).chunk(3)
+    r, z = model.gate(x_r + state @ W_r.T + b_r), model.gate(x_z + state @ W_z.T + b_z)
+    if given.get("reset", "after") == "after":
+        n = model.activation(x_n + r * (state @ W_n.T + b_n))
+    else:
+        n = model.activation(x_n + (r * state) @ W_n.T + b_n)
+    return (1 - z) * n + z * state if given.get("update", "keep") == "keep" else (1 - z) * state + z * n
+
+
 STEPS: Mapping[str, Callable[[Model, int, Tensor, Tensor | None], Tensor]] = {
     "linear": recurrent_step,
     "rnn": recurrent_step,
@@ -203,6 +239,8 @@ STEPS: Mapping[str, Callable[[Model, int, Tensor, Tensor | None], Tensor]] = {
     "skip": skip_step,
     "echo_state": echo_state_step,
     "diagonal": diagonal_step,
+    "lstm": lstm_step,
+    "gru": gru_step,
     "feedforward": layer_step,
     "jacobians": jacobian_step,
 }

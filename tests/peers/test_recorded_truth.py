@@ -19,7 +19,10 @@ def recorder(digits: Path) -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize(("name", "tolerance"), [("digits-rnn-tanh", 1e-12), ("digits-rnn-exploding", 1e-7)])
+@pytest.mark.parametrize(
+    ("name", "tolerance"),
+    [("digits-rnn-tanh", 1e-12), ("digits-rnn-exploding", 1e-7), ("digits-lstm", 1e-12)],
+)
 def test_autograd_reproduces_the_recorded_gradients(
     recorder: ModuleType, name: str, tolerance: float
 ) -> None:

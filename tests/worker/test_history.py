@@ -48,3 +48,11 @@ def test_arrays_of_different_sizes_are_kept_as_a_list() -> None:
 
 def test_nothing_appended_is_an_empty_sequence() -> None:
     assert len(History(0, True).values()) == 0
+
+
+def test_a_block_of_other_rows_is_left_alone() -> None:
+    block = np.zeros((2, 3))
+    history = History(2, True, block)
+    history.append(np.ones(4))
+    assert np.array_equal(history.values()[0], np.ones(4))
+    assert not block.any()

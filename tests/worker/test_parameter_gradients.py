@@ -31,6 +31,13 @@ TERMS = {
     ),
 }
 
+STACKED = OuterSum(
+    entries(STEPS, BATCH, 2),
+    entries(STEPS, BATCH, COLUMNS),
+    below=OuterSum(entries(STEPS, BATCH, 3), 2.0 * entries(STEPS, BATCH, COLUMNS)),
+)
+"""Two blocks of rows with different right sides, as a GRU has that resets before the product."""
+
 
 @pytest.fixture(params=TERMS)
 def term(request: pytest.FixtureRequest) -> OuterSum:
@@ -130,3 +137,32 @@ def test_a_scaled_array_beyond_float64_has_a_norm_and_no_values() -> None:
     scaled = ScaledArray.of(np.ones(4), 1000.0)
     assert scaled.log_norm == pytest.approx(1000.0 + np.log(2.0))
     assert scaled.values() is None
+
+
+def blocks() -> tuple[OuterSum, OuterSum]:
+    assert STACKED.below is not None
+    return OuterSum(STACKED.left, STACKED.right), STACKED.below
+
+
+def test_blocks_of_rows_come_below_each_other() -> None:
+    log_weights = weights_for(STACKED)
+    expected = np.concatenate([parts(block, log_weights).sum(axis=0) for block in blocks()])
+    assert total(STACKED, log_weights).values() == pytest.approx(expected, rel=1e-12)
+    by_step = np.concatenate([parts(block, log_weights) for block in blocks()], axis=1)
+    expected_norms = np.log(np.linalg.norm(by_step, axis=(1, 2)))
+    assert log_norms_by_step(STACKED, log_weights) == pytest.approx(expected_norms, rel=1e-12)
+
+
+@pytest.mark.parametrize("zero", [0, 1])
+def test_a_zero_block_does_not_decide_the_scale_of_the_other(zero: int) -> None:
+    small = ScaledArray(np.ones((2, 3)), -2000.0)
+    nothing = ScaledArray.of(np.zeros((2, 3)))
+    stacked = small.above(nothing) if zero else nothing.above(small)
+    assert stacked.log_norm == pytest.approx(small.log_norm, rel=1e-15)
+
+
+def test_a_parameter_may_have_axes_of_its_own() -> None:
+    left, right = entries(STEPS, BATCH, 6), entries(STEPS, BATCH, 6) + 1.0
+    term = OuterSum(left, right, elementwise=True, shape=(3, 2))
+    expected = (left * right).sum(axis=(0, 1)).reshape(3, 2)
+    assert total(term, np.zeros((STEPS, BATCH))).values() == pytest.approx(expected, rel=1e-13)

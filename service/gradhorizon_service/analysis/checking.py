@@ -61,7 +61,7 @@ def check_cost(problem: Problem, filled: Filled, limits: Limits, costs: Costs) -
 
 def _estimate(problem: Problem, filled: Filled, costs: Costs) -> Estimate:
     driven = problem.inputs is not None or filled.shape.biased
-    size = filled.shape.largest
+    size = filled.shape.state_size if problem.network.kind.is_gated else filled.shape.largest
     if is_spectral(filled.request.network):
         return diagonal_estimate(problem, filled.shape, costs)
     return estimate(problem, sizes_of(problem, size, driven), costs)

@@ -41,7 +41,7 @@ class Sizes:
     """What a cost depends on: steps T, state N, sequences B, and how many of them have Jacobians of their own.
 
     `stepped`: states and gradients go step by step; `shallow`: all powers are kept; `repeated`: every step has the
-    same Jacobian, so that transport goes by powers.
+    same Jacobian, so that transport goes by powers. `weights` are the entries of the recurrent weights of all `gates`.
     """
 
     steps: int
@@ -51,6 +51,13 @@ class Sizes:
     stepped: bool
     shallow: bool
     repeated: bool
+    gates: int = 0
+    weights: int = 0
+
+    @property
+    def unit_flops(self) -> float:
+        """What the gates of all units cost each step besides their products: exponentials, and passes over memory."""
+        return 2500.0 * self.size * self.batch if self.gates else 0.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +84,10 @@ def _best(function: Callable[[], object], repeats: int) -> float:
 
 
 def sizes_of(problem: Problem, size: int, driven: bool) -> Sizes:
-    """Sizes of a problem whose largest state has `size` entries; `driven`: inputs or biases push the state."""
+    """Sizes of a problem whose largest state has `size` entries; `driven`: inputs or biases push the state.
+
+    Four gates share a state of h and c between them, so that their weights are as many as those of one square matrix.
+    """
     linear = problem.network.kind.is_linear
     plain_loss = not problem.loss.needs_states and not problem.every_step and problem.truncate is None
     stepped = not linear or driven or not plain_loss
@@ -88,7 +98,9 @@ def sizes_of(problem: Problem, size: int, driven: bool) -> Sizes:
     steps = problem.depth + problem.burn_in
     shallow = not stepped and is_shallow(size, problem.depth)
     stepped = stepped or is_better_stepped(size, problem.depth, problem.batch)
-    return Sizes(steps, size, problem.batch, own, stepped, shallow, repeated)
+    gates = len(kind.gates)
+    weights = (1 if problem.network.cell == "lstm" else max(gates, 1)) * size**2
+    return Sizes(steps, size, problem.batch, own, stepped, shallow, repeated, gates, weights)
 
 
 def estimate(problem: Problem, sizes: Sizes, costs: Costs) -> Estimate:
@@ -129,9 +141,10 @@ def diagonal_estimate(problem: Problem, shape: NetworkShape, costs: Costs) -> Es
 
 def _run(sizes: Sizes, costs: Costs, window: int) -> float:
     """Forward and backward vector products, or squarings where the recurrence is linear and undriven."""
-    vectors = 2.0 * sizes.size**2 * sizes.batch
+    vectors = 2.0 * sizes.weights * sizes.batch
     if sizes.stepped:
-        return sizes.steps * ((1 + window) * vectors * costs.per_flop + 8 * costs.per_call)
+        flops, calls = (1 + window) * vectors + sizes.unit_flops, 20 if sizes.gates else 8
+        return sizes.steps * (flops * costs.per_flop + calls * costs.per_call)
     if sizes.shallow:
         return 4.0 * sizes.steps * sizes.size**3 * costs.per_flop + 500 * costs.per_call
     return (
@@ -142,6 +155,9 @@ def _run(sizes: Sizes, costs: Costs, window: int) -> float:
 
 def _product(sizes: Sizes, costs: Costs) -> float:
     """The partial products behind the verdict, and the norms of the largest of them."""
+    if sizes.gates:
+        flops = sizes.own_jacobians * (2.5 * sizes.size**3 + 300.0 * sizes.size**2)
+        return sizes.steps * (flops * costs.per_flop + 130 * costs.per_call)
     if not sizes.repeated:
         flops = sizes.own_jacobians * (6.0 * sizes.size**3 + 800.0 * sizes.size**2)
         return sizes.steps * (flops * costs.per_flop + 55 * costs.per_call)
@@ -186,8 +202,9 @@ def _echo_state(sizes: Sizes, costs: Costs) -> float:
 
 def _parameter_gradient(sizes: Sizes, costs: Costs) -> float:
     if sizes.stepped:
-        flops = sizes.steps * sizes.batch * (2.0 * sizes.size + 2.0 * sizes.batch) * sizes.size
-        return flops * costs.per_flop + 1500 * costs.per_call
+        outer = sizes.batch * (2.0 * sizes.weights + 2.0 * sizes.batch * sizes.size)
+        calls = 1500 + (10 * sizes.steps if sizes.gates else 0)
+        return sizes.steps * (outer + sizes.unit_flops) * costs.per_flop + calls * costs.per_call
     flops = _squarings(sizes) * (16.0 * sizes.size**3 + 4096.0 * sizes.size**2)
     return flops * costs.per_flop + 2000 * costs.per_call
 
@@ -242,5 +259,7 @@ def _memory(sizes: Sizes, window: int) -> float:
     if not sizes.stepped:
         return 8.0 * (2 * matrices + 8192.0 * sizes.size)
     return 8.0 * (
-        matrices + sizes.steps * sizes.batch * sizes.size * 8.0 + window * sizes.batch * sizes.size * 4.0
+        matrices
+        + sizes.steps * sizes.batch * sizes.size * (14.0 if sizes.gates else 8.0)
+        + window * sizes.batch * sizes.size * 4.0
     )

@@ -10,8 +10,10 @@ from typing import Any
 from gradhorizon.schemas.networks import (
     DiagonalNetwork,
     FeedforwardNetwork,
+    GruNetwork,
     JacobiansNetwork,
     LruModes,
+    LstmNetwork,
     S4dModes,
     SkipNetwork,
 )
@@ -48,11 +50,66 @@ def _recurrent(network: Any) -> NetworkShape:
     rows, columns = shape_of(network.weights)
     if rows != columns:
         raise InvalidShape("$.network.weights", f"must be square (N, N); it is ({rows}, {columns})")
+    width, biased = _drive(network, rows)
+    return NetworkShape(rows, rows, width, None, max(rows, width or 0), biased)
+
+
+def _drive(network: Any, rows: int) -> tuple[int | None, bool]:
+    """The number of inputs, None without any, and whether there is a bias: all of them fit the rows of `weights`."""
     width = _input_width(network, rows, "weights")
     biases = [name for name in ("bias", "input_bias", "recurrent_bias") if getattr(network, name) is not None]
     for name in biases:
         _check_vector(f"$.network.{name}", getattr(network, name), rows)
-    return NetworkShape(rows, rows, width, None, max(rows, width or 0), bool(biases))
+    return width, bool(biases)
+
+
+def _lstm(network: LstmNetwork) -> NetworkShape:
+    rows, outputs = shape_of(network.weights)
+    hidden = _gate_size(rows, 4, "i, f, g and o", "(4H, H), or (4H, P) with a projection")
+    if network.projection is None and outputs != hidden:
+        raise InvalidShape(
+            "$.network.weights",
+            f"must be (4H, H): {rows} rows make H = {hidden}, so that it must have {hidden} columns; it has {outputs}, "
+            f"which needs a projection ({outputs}, {hidden})",
+        )
+    if network.projection is not None and shape_of(network.projection) != (outputs, hidden):
+        raise InvalidShape(
+            "$.network.projection",
+            f"must be (P, H) = ({outputs}, {hidden}) to fit weights ({rows}, {outputs}); "
+            f"it is {shape_of(network.projection)}",
+        )
+    if network.peepholes is not None and network.peepholes.shape != (3, hidden):
+        raise InvalidShape(
+            "$.network.peepholes",
+            f"must be (3, H) = (3, {hidden}), a row each for i, f and o; it is {network.peepholes.shape}",
+        )
+    width, biased = _drive(network, rows)
+    state = outputs + hidden
+    return NetworkShape(
+        state, outputs, width, None, max(rows, state, width or 0), biased, {"h": outputs, "c": hidden}
+    )
+
+
+def _gru(network: GruNetwork) -> NetworkShape:
+    rows, columns = shape_of(network.weights)
+    hidden = _gate_size(rows, 3, "r, z and n", "(3H, H)")
+    if columns != hidden:
+        raise InvalidShape(
+            "$.network.weights",
+            f"must be (3H, H): {rows} rows make H = {hidden}, so that it must have {hidden} columns; it has {columns}",
+        )
+    width, biased = _drive(network, rows)
+    return NetworkShape(hidden, hidden, width, None, max(rows, width or 0), biased)
+
+
+def _gate_size(rows: int, gates: int, stacked: str, wanted: str) -> int:
+    """H, from the rows of stacked gates."""
+    if rows % gates:
+        raise InvalidShape(
+            "$.network.weights",
+            f"must be {wanted}: {rows} rows are no multiple of {gates}; {stacked} are stacked, as in PyTorch",
+        )
+    return rows // gates
 
 
 def _input_width(network: Any, rows: int, field: str) -> int | None:
@@ -176,6 +233,8 @@ def _jacobians(network: JacobiansNetwork) -> NetworkShape:
 
 _SHAPES: Mapping[str, Callable[[Any], NetworkShape]] = {
     "skip": _skip,
+    "lstm": _lstm,
+    "gru": _gru,
     "diagonal": _diagonal,
     "feedforward": _feedforward,
     "jacobians": _jacobians,

@@ -14,7 +14,7 @@ _CHUNK = 1 << 20
 class History:
     """Up to `length` arrays in order; `uniform` says that they share their shape.
 
-    A `block` (length, ...) may be handed over to be written into, row by row.
+    A `block` (length, ...) may be handed over to be written into, row by row, if its rows have that shape.
     """
 
     def __init__(self, length: int, uniform: bool, block: Array | None = None) -> None:
@@ -30,7 +30,7 @@ class History:
     def append(self, array: Array) -> None:
         """Keep a copy of the next array (or, in a list, the array itself)."""
         if self._uniform:
-            if self._block is None:
+            if self._block is None or self._block.shape[1:] != array.shape:
                 self._block = np.empty((self._length, *array.shape))
             self._block[self._count] = array
         else:

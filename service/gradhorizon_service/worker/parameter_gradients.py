@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -35,6 +35,12 @@ class ScaledArray:
         norm = float(np.linalg.norm(self.array))
         return self.log_scale + float(np.log(norm)) if norm > 0 else -np.inf
 
+    def above(self, other: ScaledArray) -> ScaledArray:
+        """The rows of both, those of the other below."""
+        scale = max((part.log_scale for part in (self, other) if part.array.any()), default=0.0)
+        both = [part.array * np.exp(min(part.log_scale - scale, 0.0)) for part in (self, other)]
+        return ScaledArray.of(np.concatenate(both), scale)
+
     def values(self) -> Array | None:
         """The numbers themselves; None where one is not a float64."""
         with np.errstate(over="ignore", invalid="ignore"):
@@ -44,6 +50,8 @@ class ScaledArray:
 
 def total(term: OuterSum, log_weights: Array) -> ScaledArray:
     """The whole gradient: sum over steps and sequences of exp(log_weights[t, b]) left (x) right."""
+    if term.below is not None:
+        return total(replace(term, below=None), log_weights).above(total(term.below, log_weights))
     lefts, rights = _log_sizes(term.left), _log_sizes(term.right)
     peak = float(np.max(log_weights + lefts + rights, initial=-np.inf))
     if peak == -np.inf:
@@ -53,6 +61,8 @@ def total(term: OuterSum, log_weights: Array) -> ScaledArray:
         return ScaledArray.of(left.sum(axis=(0, 1)), peak)
     if term.elementwise:
         products = np.einsum("tbp,tbp->p", left, term.right)
+        if term.shape is not None:
+            return ScaledArray.of(products.reshape(term.shape), peak)
         return ScaledArray.of(np.stack([products.real, products.imag], axis=-1), peak)
     flat = left.reshape(-1, left.shape[-1]).T @ term.right.reshape(-1, term.right.shape[-1])
     return ScaledArray.of(flat, peak)
@@ -73,6 +83,9 @@ def log_norms_by_step(term: OuterSum, log_weights: Array) -> Array:
     """ln of the Frobenius norm of each step's part, (T,), from Gram matrices over the batch: no (P, Q) arrays."""
     if len(log_weights) == 0:
         return np.zeros(0)
+    if term.below is not None:
+        parts = [log_norms_by_step(part, log_weights) for part in (replace(term, below=None), term.below)]
+        return 0.5 * np.logaddexp(*(2.0 * part for part in parts))
     lefts, rights = _log_sizes(term.left), _log_sizes(term.right)
     log_sizes = log_weights + lefts + rights
     peaks = np.max(log_sizes, axis=1, keepdims=True)

@@ -57,10 +57,11 @@ def test_rescaling_a_scalar_takes_one_over_its_modulus() -> None:
 
 
 def test_rescaling_balances_a_saturating_network_by_search() -> None:
-    """No closed form: the gain is the one at which the gradient neither grows nor shrinks over the depth."""
+    """No closed form, and no monotone growth either: ten runs come near a gain at which nothing is lost over the depth."""
     asked = plain(0.7)
     found = by_name(of(asked))["rescale"]
-    assert abs(found.log10_growth_after) < 0.05
+    assert found.censored_after
+    assert abs(found.log10_growth_after) < 0.02 * abs(found.log10_growth_before)
     assert found.runs <= 10
     changed = _with(asked, weights=found.change["gain"] * gaussian(8, 0.7))
     change = runs.start(changed).transported_log_norms(np.array([0, asked.depth]))
@@ -253,7 +254,7 @@ def test_an_echo_state_network_is_rescaled_by_its_radius() -> None:
     found = by_name(of(network))["rescale"]
     again = _with(network, spectral_radius=found.change["spectral_radius"])
     assert found.horizon_after == horizon(again)
-    assert abs(found.log10_growth_after) < 0.05
+    assert abs(found.log10_growth_after) < 0.05 * abs(found.log10_growth_before)
 
 
 def test_a_dead_gradient_has_no_remedies() -> None:

@@ -12,13 +12,24 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PYTORCH = re.compile(r"(?P<prefix>(?:.*\.)?)weight_hh(?P<suffix>(?:_l\d+(?:_reverse)?)?)")
-"""The recurrent matrix of a layer of nn.RNN (`..._l0`, `..._l0_reverse`) or of nn.RNNCell (no suffix)."""
+"""The recurrent matrix of a layer of nn.RNN, nn.LSTM or nn.GRU (`..._l0`, `..._l0_reverse`), or a cell (no suffix)."""
 
-SIBLINGS = {"input_weights": "weight_ih", "input_bias": "bias_ih", "recurrent_bias": "bias_hh"}
+SIBLINGS = {
+    "input_weights": "weight_ih",
+    "input_bias": "bias_ih",
+    "recurrent_bias": "bias_hh",
+    "projection": "weight_hr",
+}
 """Request fields and PyTorch's names of what stands beside the recurrent matrix."""
 
-PARAMETERS = ("weights", "input_weights", "bias", "input_bias", "recurrent_bias")
+PARAMETERS = ("weights", "input_weights", "bias", "input_bias", "recurrent_bias", "projection", "peepholes")
 """The request fields an array of a file can fill."""
+
+GATED = {
+    4: ("lstm", "the gates stacked i, f, g, o, as PyTorch does"),
+    3: ("gru", "the gates stacked r, z, n and the reset gate after the product, as PyTorch does"),
+}
+"""Rows of the recurrent matrix for each of its columns -> the cell, and what that assumes."""
 
 
 @dataclass
@@ -41,14 +52,16 @@ def find_network(
     if cell == "jacobians" or (cell is None and weights.ndim == 3):
         assumption = f"{names['weights']} is read as step Jacobians (T, N, N), the first applied first"
         return Found({"cell": "jacobians", "values": weights}, [assumption])
-    _check_gates(names["weights"], weights.shape)
-    found = Found({"cell": cell or "rnn", **{name: arrays[names[name]] for name in names}})
-    if found.network["cell"] == "rnn":
+    kind, gates = _kind(weights.shape, "projection" in names)
+    found = Found({"cell": cell or kind, **{name: arrays[names[name]] for name in names}})
+    if found.network["cell"] == "linear" and activation is not None:
+        raise CannotRead("--activation belongs to the cells rnn, lstm and gru, not to linear")
+    if found.network["cell"] != "linear":
         found.network["activation"] = activation or "tanh"
-        if activation is None:
-            found.assumptions.append("activation tanh: files do not say; --activation names another one")
-    elif activation is not None:
-        raise CannotRead(f"--activation belongs to the cell rnn, not to {found.network['cell']}")
+    if found.network["cell"] == "rnn" and activation is None:
+        found.assumptions.append("activation tanh: files do not say; --activation names another one")
+    if gates and found.network["cell"] == kind:
+        found.assumptions.append(f"{kind}: {names['weights']} is {list(weights.shape)}, {gates}")
     fields = ", ".join(f"{name} = {array}" for name, array in names.items())
     found.assumptions.append(f"read from {arrays.path.name} as one {found.network['cell']} cell: {fields}")
     return found
@@ -84,11 +97,10 @@ def _siblings(arrays: ArrayFile, match: re.Match[str]) -> dict[str, str]:
     }
 
 
-def _check_gates(name: str, shape: tuple[int, ...]) -> None:
-    """Refuse stacked gates by what they are, rather than as a matrix that is not square."""
-    gates = {3: "a GRU", 4: "an LSTM"}
-    if len(shape) == 2 and shape[1] and shape[0] % shape[1] == 0 and shape[0] // shape[1] in gates:
-        kind = gates[shape[0] // shape[1]]
-        raise CannotRead(
-            f"{name} has shape {list(shape)}, the stacked gates of {kind}; this version reads plain recurrent layers"
-        )
+def _kind(shape: tuple[int, ...], is_projected: bool) -> tuple[str, str | None]:
+    """Return the cell that a recurrent matrix belongs to, and what that assumes: gates are stacked."""
+    if is_projected:
+        return GATED[4]
+    if len(shape) == 2 and shape[1] and shape[0] % shape[1] == 0:
+        return GATED.get(shape[0] // shape[1], ("rnn", None))
+    return "rnn", None

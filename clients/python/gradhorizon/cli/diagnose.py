@@ -30,7 +30,9 @@ def diagnose(
     ] = None,
     cell: Annotated[
         str | None,
-        typer.Option(help="rnn (the default), linear, or jacobians for a (T, N, N) array of them."),
+        typer.Option(
+            help="rnn, lstm or gru (told by the shape), linear, or jacobians for a (T, N, N) array of them."
+        ),
     ] = None,
     activation: Annotated[str | None, typer.Option(help="tanh unless given; files do not say.")] = None,
     weights: Annotated[
@@ -88,8 +90,8 @@ def diagnose(
 ) -> None:
     """Tell how far back a gradient reaches in a recurrent network, and why it stops there.
 
-    A .safetensors file with one recurrent layer under PyTorch's names is recognised; so is an .npz whose arrays are
-    named as the request names them, and a single matrix. What was assumed is printed with the report.
+    A .safetensors file with one recurrent layer (RNN, LSTM, GRU) under PyTorch's names is recognised; so is an .npz
+    whose arrays are named as the request names them, and a single matrix. What was assumed is printed with the report.
 
     Exit codes: 0 done, 1 no service or it failed, 2 the input cannot be read or was refused.
     """

@@ -140,9 +140,13 @@ class LayerGradients(ReportModel):
 
 
 class ParameterGradientReport(ReportModel):
-    """The gradient each parameter would receive, and from which lags the one of the recurrent matrix comes."""
+    """The gradient each parameter would receive, and from which lags the one of the recurrent matrix comes.
+
+    `gates` splits it for gated cells: parameter, then gate (null for other cells).
+    """
 
     log10_norm: dict[str, Log10Number]
+    gates: dict[str, dict[str, Log10Number]] | None
     values: dict[str, Matrix] | None
     values_reason: str | None
     lag: IntSeries

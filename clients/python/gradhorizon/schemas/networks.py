@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from ._base import RequestModel
-from .arrays import ComplexValues, CubeValues, ListValues, SequenceValues, VectorValues
+from .arrays import ComplexValues, CubeValues, ListValues, MatrixValues, SequenceValues, VectorValues
 from .sources import Source, tensor_as_values
 
 ActivationName = Literal[
@@ -136,6 +136,30 @@ class EchoStateNetwork(_Driven, _Activated):
     leak_rate: LeakRate = 1.0
 
 
+class LstmNetwork(_Driven, _Activated):
+    """c' = f * c + i * phi(a_g), h' = o * phi(c'), PyTorch's nn.LSTM: `weights` (4H, H or P) stacked i, f, g, o.
+
+    The state is (h, c). Optional: `projection` (P, H), `peepholes` (3, H) for i, f and o.
+    """
+
+    cell: Literal["lstm"]
+    gate_activation: ActivationName = "sigmoid"
+    projection: Source | None = None
+    peepholes: MatrixValues | None = None
+
+
+class GruNetwork(_Driven, _Activated):
+    """h' = (1 - z) * n + z * h, PyTorch's nn.GRU: `weights` (3H, H) stacked r, z, n.
+
+    `reset` after or before the product with the weights of n; `update` keep, or replace: h' = (1 - z) * h + z * n.
+    """
+
+    cell: Literal["gru"]
+    gate_activation: ActivationName = "sigmoid"
+    reset: Literal["after", "before"] = "after"
+    update: Literal["keep", "replace"] = "keep"
+
+
 def _layers_tag(value: Any) -> str:
     return "each" if isinstance(value, (list, tuple, np.ndarray)) else "drawn"
 
@@ -221,6 +245,8 @@ Network = Annotated[
     | ResidualNetwork
     | SkipNetwork
     | EchoStateNetwork
+    | LstmNetwork
+    | GruNetwork
     | DiagonalNetwork
     | FeedforwardNetwork
     | JacobiansNetwork,

@@ -24,13 +24,16 @@ class OuterSum:
 
     left (T, B, P), right (T, B, Q) or None: the gradient is (P, Q) or (P,). `elementwise` parameters (the
     eigenvalues of a diagonal recurrence) take the entry-wise product instead of the outer one. `right_is_state` says
-    that the right side scales with the state a step starts from, which may carry a scale of its own.
+    that the right side scales with the state a step starts from, which may carry a scale of its own. `shape` is the
+    parameter's, where it has other axes; `below` holds the rows that come below these with another right side.
     """
 
     left: Array
     right: Array | None
     elementwise: bool = False
     right_is_state: bool = False
+    shape: tuple[int, ...] | None = None
+    below: OuterSum | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,7 +125,10 @@ class Cell(Protocol):
         ...
 
     def advance(self, step: int, state: Array, drive: Array | None) -> tuple[Array, Array]:
-        """Return (s_t, pre-activation) from s_{t-1}, both (B, ...); steps of a burn-in count from -1 backwards."""
+        """Return (s_t, pre-activation) from s_{t-1}, both (B, ...); steps of a burn-in count from -1 backwards.
+
+        A cell of several gates may hand over the slopes that it took from their pre-activations instead.
+        """
         ...
 
     def linearise(self, states: Sequence[Array], preactivations: Sequence[Array]) -> Linearisation:

@@ -27,6 +27,8 @@ def without_matrix(problem: Problem) -> str | None:
         return None
     if problem.network.kind.has_matrix:
         return "the decays change at every step, so that there is no one recurrent matrix"
+    if problem.network.kind.is_gated:
+        return f"the {problem.network.cell} cell has a recurrent matrix for each gate, and not one for all"
     return f"a {problem.network.cell} network has no square recurrent matrix"
 
 

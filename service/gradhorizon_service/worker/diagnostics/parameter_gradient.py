@@ -26,9 +26,13 @@ class LayerGradients:
 
 @dataclass(frozen=True, eq=False)
 class ParameterGradient:
-    """log10 norms by parameter; share of each lag in the gradient of the recurrent matrix."""
+    """log10 norms by parameter; share of each lag in the gradient of the recurrent matrix.
+
+    `gates` splits the parameters of a gated cell: parameter -> gate -> log10 norm of its rows.
+    """
 
     log10_norm: dict[str, float]
+    gates: dict[str, dict[str, float]] | None
     values: dict[str, Array] | None
     values_reason: str | None
     lag: Array
@@ -50,6 +54,7 @@ def parameter_gradient(run: Run) -> ParameterGradient:
         reason = "weights are not shared: see `layers` for the gradient of each"
     return ParameterGradient(
         {name: g.log_norm / LN10 for name, g in gradients.items() if layers is None or "[" not in name},
+        _by_gate(run, gradients),
         values,
         values_reason,
         lag,
@@ -58,6 +63,20 @@ def parameter_gradient(run: Run) -> ParameterGradient:
         None if shares is None else shares.cumulative_95,
         layers,
     )
+
+
+def _by_gate(run: Run, gradients: Mapping[str, ScaledArray]) -> dict[str, dict[str, float]] | None:
+    kind = run.problem.network.kind
+    if not kind.is_gated:
+        return None
+    found = {}
+    for name, gradient in gradients.items():
+        gates = kind.blocks(name)
+        if gates:
+            blocks = np.split(gradient.array, len(gates))
+            rows = [ScaledArray.of(block, gradient.log_scale) for block in blocks]
+            found[name] = {gate: part.log_norm / LN10 for gate, part in zip(gates, rows, strict=True)}
+    return found
 
 
 def share_series(shares: Shares | None) -> tuple[Array, Array, str | None]:

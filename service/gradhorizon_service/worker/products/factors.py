@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -14,6 +14,7 @@ __all__ = [
     "Array",
     "DenseFactors",
     "Factors",
+    "KnownDeterminants",
     "Repeated",
     "Reversed",
     "RowScaled",
@@ -60,12 +61,50 @@ class Factors(Protocol):
         ...
 
 
+@runtime_checkable
+class Separable(Protocol):
+    """Factors that can be taken apart by sequence without a dense Jacobian."""
+
+    def sequence(self, index: int) -> Factors:
+        """The factors of one sequence of the batch."""
+        ...
+
+
+@runtime_checkable
+class KnownDeterminants(Protocol):
+    """Factors whose structure gives their determinants away."""
+
+    def log_abs_dets(self) -> Array:
+        """ln abs det J_t, (T, B); -inf where a Jacobian is singular."""
+        ...
+
+
+class GradedChain(Factors, Protocol):
+    """Factors in coordinates of their own, in which rows keep apart what differs by orders of magnitude."""
+
+    def in_state_coordinates(self, step: int, frames: Array) -> Array:
+        """Frames that have come through so many steps, in the coordinates of the state."""
+        ...
+
+
+@runtime_checkable
+class Gradable(Protocol):
+    """Factors that know such coordinates, which are those of the state before the first step."""
+
+    def graded(self, *, closed: bool) -> GradedChain:
+        """The chain in them; `closed`, with one more factor that leads back, so that the product is the same."""
+        ...
+
+
 class DenseFactors:
     """Explicit Jacobians: a tensor (T, N, N) that all sequences share, or (T, B, N, N)."""
 
     def __init__(self, tensor: Array) -> None:
         self.tensor = tensor if tensor.ndim == 4 else tensor[:, None]
         self.steps, self.batch, self.size, _ = self.tensor.shape
+
+    def sequence(self, index: int) -> DenseFactors:
+        return DenseFactors(self.tensor[:, index : index + 1])
 
     def times(self, step: int, frames: Array) -> Array:
         product: Array = self.tensor[step] @ frames
@@ -87,6 +126,9 @@ class RowScaled:
         self.matrix = matrix
         self.slopes = slopes
         self.steps, self.batch, self.size = slopes.shape
+
+    def sequence(self, index: int) -> RowScaled:
+        return RowScaled(self.matrix, self.slopes[:, index : index + 1])
 
     def times(self, step: int, frames: Array) -> Array:
         product: Array = self.matrix @ frames
@@ -110,6 +152,9 @@ class Shifted:
         self.slopes = slopes
         self.shift = shift
         self.steps, self.batch, self.size = slopes.shape
+
+    def sequence(self, index: int) -> Shifted:
+        return Shifted(self.matrix, self.slopes[:, index : index + 1], self.shift)
 
     def times(self, step: int, frames: Array) -> Array:
         product: Array = self.matrix @ frames
@@ -171,13 +216,7 @@ def sequence_of(factors: Factors, index: int) -> Factors:
     """The factors of one sequence of the batch."""
     if factors.batch == 1:
         return factors
-    if isinstance(factors, RowScaled):
-        return RowScaled(factors.matrix, factors.slopes[:, index : index + 1])
-    if isinstance(factors, Shifted):
-        return Shifted(factors.matrix, factors.slopes[:, index : index + 1], factors.shift)
-    if isinstance(factors, DenseFactors):
-        return DenseFactors(factors.tensor[:, index : index + 1])
-    return _OneSequence(factors, index)
+    return factors.sequence(index) if isinstance(factors, Separable) else _OneSequence(factors, index)
 
 
 class _OneSequence:

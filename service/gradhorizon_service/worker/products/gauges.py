@@ -16,7 +16,7 @@ from scipy.linalg import blas
 
 from .._types import Array
 from .factors import Factors, RowScaled, Shifted
-from .lu_gauges import LuGauge, TriangularLuGauge
+from .lu_gauges import LuGauge, SquareLuGauge, TriangularLuGauge
 
 # Up to these sizes stacked calls for all sequences beat a call for each, the cheapest and any other.
 _TINY = 8
@@ -60,9 +60,9 @@ def gauge_for(factors: Factors, frames: Array) -> Gauge:
         return StretchGauge(factors, frames, _by_cholesky)
     if isinstance(factors, RowScaled | Shifted) and columns == factors.size and factors.size > _TINY:
         return TriangularLuGauge(factors, frames)
-    return (
-        StretchGauge(factors, frames, _by_householder) if factors.size <= _SMALL else LuGauge(factors, frames)
-    )
+    if factors.size <= _SMALL:
+        return StretchGauge(factors, frames, _by_householder)
+    return SquareLuGauge(factors, frames) if columns == factors.size else LuGauge(factors, frames)
 
 
 class StretchGauge:

@@ -45,6 +45,8 @@ def log_singular_values_in_integers(factors: Factors, spread: float) -> Array | 
 
     ``spread`` is about how many nats the singular values span.
     """
+    if not math.isfinite(spread):
+        return None
     bits = _GUARD_BITS + math.ceil(1.1 * spread / math.log(2.0))
     previous: Array | None = None
     while _seconds(factors, bits) <= _MAX_SECONDS:

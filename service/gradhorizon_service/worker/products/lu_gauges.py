@@ -55,6 +55,66 @@ class LuGauge:
         return sums + self._offset
 
 
+class SquareLuGauge:
+    """Any factors and all N columns: frames are triangular, and J P^T L is half a product, in place."""
+
+    name = "LU and a triangular product at every step, QR between blocks"
+
+    def __init__(self, factors: Factors, frames: Array) -> None:
+        self.frames = frames
+        self._factors = factors
+        self._offset = np.zeros(frames.shape[:2])
+
+    def advance(self, first: int, last: int) -> Array:
+        """Carry the frames through the steps first .. last - 1; the sums (B, N) of ln abs diag R."""
+        sums = -self._offset
+        carried = [_Carried(frame) for frame in self.frames]
+        pivots = np.empty((min(_BUFFER, last - first), *self.frames.shape[:2]))
+        for start in range(first, last, _BUFFER):
+            stretch = range(start, min(start + _BUFFER, last))
+            for i, step in enumerate(stretch):
+                jacobians = self._factors.dense(step)
+                for b, frame in enumerate(carried):
+                    pivots[i, b] = frame.moved_by(jacobians[b % len(jacobians)])
+            sums += log(pivots[: len(stretch)]).sum(axis=0)
+        self.frames = np.array([frame.explicit() for frame in carried])
+        self._offset = log_diagonals(self.frames)
+        return sums + self._offset
+
+
+class _Carried:
+    """One frame: given at first, then L and U in one array and the order of its rows."""
+
+    def __init__(self, frame: Array) -> None:
+        self._frame = frame
+        self._packed: Array | None = None
+        self._order = np.arange(len(frame))
+        self._spare = np.empty(frame.shape, order="F")
+
+    def moved_by(self, jacobian: Array) -> Array:
+        """The absolute pivots of J F."""
+        if self._packed is None:
+            image = np.asfortranarray(jacobian @ self._frame)
+        else:
+            np.take(jacobian.T, self._order, axis=0, out=self._spare.T, mode="clip")
+            image = blas.dtrmm(1.0, self._packed, self._spare, side=1, lower=1, diag=1, overwrite_b=1)
+            self._spare = self._packed
+        packed, order = _factorised(image)
+        pivots: Array = np.abs(np.diagonal(packed))
+        if _is_suspicious(pivots):
+            pivots = _without_rounding(packed, order, jacobian, self.explicit())
+        self._packed, self._order = packed, order
+        return pivots
+
+    def explicit(self) -> Array:
+        """F = P^T L."""
+        if self._packed is None:
+            return self._frame
+        frame = np.empty_like(self._frame)
+        frame[self._order] = _unit_lower(self._packed)
+        return frame
+
+
 class TriangularLuGauge:
     """J_t = c I + diag(d_t) W and all N columns: frames are triangular, and W F is half a product, in place."""
 

@@ -12,10 +12,10 @@ from .._types import Array
 from .companion import Companion
 from .coordinates import eigenvalue_moduli, quasi_triangular
 from .determinants import log_determinant
-from .factors import Factors, Repeated, RowScaled
+from .factors import Factors, Gradable, GradedChain, KnownDeterminants, Repeated, RowScaled
 from .gauges import gauge_for
 from .ladders import scaled
-from .lu_gauges import LuGauge, log
+from .lu_gauges import LuGauge, log, log_diagonals
 
 # A seventh of the steps would align generic frames better; a tenth leaves more of them to the average.
 _TRANSIENT_SHARE = 10
@@ -80,11 +80,15 @@ def lyapunov_exponents(
         factors.steps // _TRANSIENT_SHARE if transient is None else transient, max(0, factors.steps - 1)
     )
     edges = discarded + _edges(factors.steps - discarded, blocks)
-    march = _March(factors, columns)
+    chain = factors.graded(closed=False) if isinstance(factors, Gradable) else None
+    march = _March(factors if chain is None else chain, columns)
     march.advance(0, discarded)
+    at_first = march.stretched(chain, discarded)
     sums = np.array([march.advance(first, last) for first, last in pairwise(edges)])
+    sums[0] -= at_first
+    sums[-1] += march.stretched(chain, factors.steps)
     determinant = None
-    if 4 * columns > factors.size or isinstance(factors, RowScaled | Companion):
+    if 4 * columns > factors.size or isinstance(factors, RowScaled | Companion | KnownDeterminants):
         determinant = _mean_log_abs_det(factors, discarded)
     return _spectrum(sums, np.diff(edges), factors.size, determinant, discarded, march.algorithm)
 
@@ -174,6 +178,15 @@ class _March:
         self._drop(int((~self._lost).any(axis=0).sum()))
         return np.where(self._lost, -np.inf, sums)
 
+    def stretched(self, chain: GradedChain | None, step: int) -> Array:
+        """What the frames' ln abs diag R gain on the way into the coordinates of the state, (B, columns)."""
+        gained = np.zeros(self._lost.shape)
+        frames = self._gauge.frames
+        if chain is not None and frames.shape[2]:
+            own, in_state = log_diagonals(frames), log_diagonals(chain.in_state_coordinates(step, frames))
+            gained[:, : frames.shape[2]] = in_state - own
+        return gained
+
     def _drop(self, kept: int) -> None:
         """Carry on with the columns that some sequence still has: a random start loses the last ones first."""
         frames = self._gauge.frames
@@ -198,6 +211,8 @@ def _mean_log_abs_det(factors: Factors, first: int) -> Array:
     if isinstance(factors, RowScaled):
         slopes = log(np.abs(factors.slopes[first:])).sum(axis=2).mean(axis=0)
         return np.asarray(slopes + _log_abs_det(factors.matrix))
+    if isinstance(factors, KnownDeterminants):
+        return np.asarray(factors.log_abs_dets()[first:].mean(axis=0))
     height = max(1, _CHUNK // (factors.batch * factors.size**2))
     chunks = [range(t, min(t + height, factors.steps)) for t in range(first, factors.steps, height)]
     logs = [_log_abs_dets(np.array([factors.dense(step) for step in chunk])) for chunk in chunks]

@@ -16,7 +16,7 @@ import numpy as np
 from .._types import Array
 from .attempts import Attempt, evaluated
 from .decoupling import Blocks, scalar_products, uncoupled_groups
-from .factors import Factors
+from .factors import Factors, Gradable
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +41,8 @@ def log_singular_values(factors: Factors) -> LogSingularValues:
     """Every ln sigma of the product, for each sequence of the batch."""
     if factors.steps == 0:
         return exactly(np.zeros((factors.batch, factors.size)), "identity")
+    if isinstance(factors, Gradable):
+        factors = factors.graded(closed=True)
     groups = [_of_group(factors, group) for group in uncoupled_groups(factors)]
     return groups[0] if len(groups) == 1 else merged(groups)
 

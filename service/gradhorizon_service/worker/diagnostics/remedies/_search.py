@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -14,6 +15,9 @@ _CLOSE = 1.05
 _BALANCED_DECADES = 0.05
 """Growth over the whole depth that counts as none."""
 
+_OUTWARD = 5
+"""Factors looked at on one side of the root, each this many times as far out as the one before."""
+_LONGER = 1.6
 _FACTORS_FROM_NOTHING = (1.25, 2.0, 4.0)
 
 
@@ -43,42 +47,43 @@ def balanced(trial: Callable[[float], Trial], growth: float, depth: int) -> tupl
     """The factor at which the gradient neither grows nor shrinks over the depth: a root of its growth.
 
     `growth` is that at factor one, in decades. A linear network needs a factor of 10^(-growth/depth), which is tried
-    first; from a bracket on, false position with halved weights (Illinois). Where saturation keeps the growth on
-    one side of zero, or the gradient ends at exactly zero, the factor tried that carries it farthest.
+    first. Between factors on both sides of the root false position goes on, away from the ends by a tenth of the
+    interval. On one side only, ever longer steps, for a network that saturates need not grow with its weights; then
+    steps around the best of them. Where the gradient ends at exactly zero, a few factors are tried. The one that
+    carries it farthest is returned.
     """
     if not np.isfinite(growth):
         tried = [trial(factor) for factor in _FACTORS_FROM_NOTHING]
         return farthest(tried), len(tried)
+    if abs(growth) <= _BALANCED_DECADES:
+        return trial(1.0), 1
     tried = []
-    ends: dict[bool, tuple[float, float]] = {growth > 0: (0.0, growth)}
-    x, step = -growth / depth, 1.0
-    while len(tried) < _MOST_RUNS:
+    points = {0.0: growth}
+    x = -growth / depth
+    while len(tried) < _MOST_RUNS and x not in points:
         tried.append(trial(float(10.0**x)))
-        change = tried[-1].effect.log10_growth
-        if not np.isfinite(change) or abs(change) <= _BALANCED_DECADES:
+        points[x] = tried[-1].effect.log10_growth
+        if not np.isfinite(points[x]) or abs(points[x]) <= _BALANCED_DECADES:
             break
-        ends = _halved(ends, change > 0)
-        ends[change > 0] = (x, change)
-        if len(ends) == 2:
-            x = _false_position(*ends.values())
-        elif len(tried) > 1 and abs(change) >= abs(tried[-2].effect.log10_growth):
-            break  # growth turned round without reaching zero
-        else:
-            step *= 2.0
-            x -= step * change / depth
+        x = _next(points)
     return farthest(tried), len(tried)
 
 
-def _halved(ends: dict[bool, tuple[float, float]], side: bool) -> dict[bool, tuple[float, float]]:
-    """Where the same side is replaced again, the other counts half: false position would stand still there."""
-    if len(ends) < 2:
-        return ends
-    x, value = ends[not side]
-    return {side: ends[side], (not side): (x, value / 2)}
-
-
-def _false_position(left: tuple[float, float], right: tuple[float, float]) -> float:
-    return (left[0] * right[1] - right[0] * left[1]) / (right[1] - left[1])
+def _next(points: dict[float, float]) -> float:
+    """Where to look next, from decimal logarithms of factors, zero the first, and the growth at each."""
+    at = sorted(points)
+    brackets = [(low, high) for low, high in pairwise(at) if points[low] * points[high] < 0.0]
+    if brackets:
+        low, high = min(brackets, key=lambda ends: ends[1] - ends[0])
+        margin = 0.1 * (high - low)
+        root = (low * points[high] - high * points[low]) / (points[high] - points[low])
+        return float(np.clip(root, low + margin, high - margin))
+    if len(at) <= _OUTWARD:
+        return _LONGER * (at[0] if points[0.0] > 0.0 else at[-1])
+    best = min(at, key=lambda x: abs(points[x]))
+    place = at.index(best)
+    neighbours = [at[i] for i in (place - 1, place + 1) if 0 <= i < len(at)]
+    return (best + max(neighbours, key=lambda x: abs(x - best))) / 2.0
 
 
 def farthest(trials: Sequence[Trial]) -> Trial:
