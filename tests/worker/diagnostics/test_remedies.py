@@ -57,7 +57,7 @@ def test_rescaling_a_scalar_takes_one_over_its_modulus() -> None:
 
 
 def test_rescaling_balances_a_saturating_network_by_search() -> None:
-    """No closed form, and no monotone growth either: ten runs come near a gain at which nothing is lost over the depth."""
+    """No closed form, and no monotone growth: ten runs come near a gain at which nothing is lost over the depth."""
     asked = plain(0.7)
     found = by_name(of(asked))["rescale"]
     assert found.censored_after

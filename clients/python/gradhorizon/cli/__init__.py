@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
+from .clippings import clippings
 from .compare import compare
 from .diagnose import diagnose
 from .mean_field import mean_field
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 app.command()(diagnose)
 app.command()(compare)
+app.command()(clippings)
 app.command()(spectrum)
 app.command()(mean_field)
 app.command()(serve)

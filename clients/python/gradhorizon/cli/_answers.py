@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import typer
 
@@ -13,7 +13,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .._client import Client
-    from .._reports import Comparison, Diagnosis, MeanField, Spectrum
+
+
+class Report(Protocol):
+    """What every report can do: print itself by way of rich, or as JSON."""
+
+    def to_json(self) -> str:
+        """Return strict JSON."""
+        ...
+
 
 REFUSED = 2
 """Exit code for what cannot be read or was refused: something about the input is to be changed."""
@@ -40,7 +48,7 @@ def client_for(url: str | None) -> Client:
         raise CannotRead(str(error)) from error
 
 
-def show(report: Diagnosis | Comparison | MeanField | Spectrum, *, as_json: bool) -> None:
+def show(report: Report, *, as_json: bool) -> None:
     """Print a report: as tables, or as the strict JSON the service answers with."""
     if as_json:
         typer.echo(report.to_json())
