@@ -19,7 +19,7 @@ def forward(
 
 
 def scalar(weight: float, activation: str = "identity") -> object:
-    return BUILDERS["rnn"](weights=np.array([[weight]]), activation=activation)
+    return BUILDERS["rnn"].build(weights=np.array([[weight]]), activation=activation)
 
 
 @pytest.mark.parametrize("name", [name for name, case in CELLS.items() if case.cell != "jacobians"])
@@ -54,20 +54,20 @@ def test_states_of_a_linear_recurrence_never_leave_float64(weight: float, start:
 
 def test_a_scaled_state_is_driven_as_an_unscaled_one() -> None:
     """2^t is past 2^32 after 40 steps; what is added then still has the right size beside it."""
-    cell = BUILDERS["linear"](weights=np.array([[2.0]]), bias=np.array([3.0]))
+    cell = BUILDERS["linear"].build(weights=np.array([[2.0]]), bias=np.array([3.0]))
     found = run_forward(cell, np.ones((1, 1)), None, 60, rescale=True)
     assert found.log_scales[-1, 0] > 0
     assert np.exp(found.log_norms()[:, 0]) == pytest.approx(4.0 * 2.0 ** np.arange(61) - 3.0, rel=1e-12)
 
 
 def test_a_driven_state_that_starts_at_nothing_is_not_scaled_up() -> None:
-    cell = BUILDERS["linear"](weights=np.array([[0.5]]), bias=np.array([1e-200]))
+    cell = BUILDERS["linear"].build(weights=np.array([[0.5]]), bias=np.array([1e-200]))
     found = run_forward(cell, np.zeros((1, 1)), None, 50, rescale=True)
     assert np.exp(found.log_norms()[-1, 0]) == pytest.approx(2e-200, rel=1e-12)
 
 
 def test_sequences_have_scales_of_their_own() -> None:
-    cell = BUILDERS["linear"](weights=np.diag([1e30, 1e-30]))
+    cell = BUILDERS["linear"].build(weights=np.diag([1e30, 1e-30]))
     found = run_forward(cell, np.eye(2), None, 100, rescale=True)
     assert found.log_norms()[-1] == pytest.approx(np.log(10.0) * np.array([3000.0, -3000.0]), rel=1e-12)
 
@@ -90,7 +90,7 @@ def test_one_diverging_sequence_ends_the_trajectory_of_the_batch() -> None:
 
 def test_layers_of_different_sizes_end_before_divergence_too() -> None:
     layers = [np.full((rows, columns), 1e160) for columns, rows in ((2, 3), (3, 2), (2, 1))]
-    cell = BUILDERS["feedforward"](layers=layers, activation="relu")
+    cell = BUILDERS["feedforward"].build(layers=layers, activation="relu")
     found = run_forward(cell, np.ones((1, 2)), None, 3)
     assert (found.steps, [state.shape[1] for state in found.states]) == (1, [2, 3])
 

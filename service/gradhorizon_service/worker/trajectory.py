@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ._types import Array
-from .cells import Cell, Linearisation
+from .cells import Cell, DriveByStep, Linearisation
 from .errors import CannotRun
 from .history import History
 from .statistics import log_norms_by_step
@@ -53,7 +53,7 @@ def run_forward(
     """
     batch = len(initial)
     drive = cell.drive(inputs, burn_in + steps, batch)
-    driven = rescale and drive is not None and bool(np.any(drive))
+    driven = rescale and isinstance(drive, np.ndarray) and bool(drive.any())
     state, log_scale = initial, np.zeros(batch)
     states = History(steps + 1, cell.recurrent)
     preactivations = History(steps, cell.recurrent, _reusable(drive, burn_in))
@@ -87,9 +87,9 @@ def run_forward(
     return Trajectory(kept, log_scales[: done + 1], linearisation, done, steps)
 
 
-def _reusable(drive: Array | None, burn_in: int) -> Array | None:
+def _reusable(drive: Array | DriveByStep | None, burn_in: int) -> Array | None:
     """The memory of a drive that nobody else reads: a step's drive is done with once its pre-activation is known."""
-    return drive[burn_in:] if drive is not None and drive.flags.writeable else None
+    return drive[burn_in:] if isinstance(drive, np.ndarray) and drive.flags.writeable else None
 
 
 def _rescaled(state: Array, log_scale: Array, upwards: bool) -> tuple[Array, Array]:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from ._cell import Bounded, Cell, Linearisation, Nonlinearity, OuterSum
+from ._driven import DriveByStep
 from .diagonal import build_diagonal
 from .echo_state import build_echo_state
 from .feedforward import FeedforwardCell
@@ -73,6 +74,7 @@ __all__ = [
     "Bounded",
     "Cell",
     "CellKind",
+    "DriveByStep",
     "LeakyCell",
     "Linearisation",
     "Nonlinearity",

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from .._types import Array
 from ..activations import Activation
 from ..block_diagonal import BlockDiagonal
 from ..matrix_analysis import PascanuConditions
 from ..products.factors import Factors
+
+if TYPE_CHECKING:
+    from ._driven import DriveByStep
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,8 +123,11 @@ class Cell(Protocol):
         """Whether J_t = diag(phi'(a_t)) W_t at every step, with nothing that passes the activation by."""
         ...
 
-    def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | None:
-        """What is added to the pre-activation at every step, broadcastable to (T, B, P); None for nothing."""
+    def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | DriveByStep | None:
+        """What is added to the pre-activation at every step, broadcastable to (T, B, P); None for nothing.
+
+        Only a homogeneous cell must hand over an array.
+        """
         ...
 
     def advance(self, step: int, state: Array, drive: Array | None) -> tuple[Array, Array]:

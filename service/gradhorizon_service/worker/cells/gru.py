@@ -15,7 +15,7 @@ from ..products.factors import Factors
 from ..products.gru_factors import ResetAfterFactors, ResetBeforeFactors
 from ._activated import make_activation
 from ._cell import Linearisation, Nonlinearity, OuterSum
-from ._driven import Drive
+from ._driven import Drive, DriveByStep
 from ._gates import Evaluated, evaluated
 
 GATES = ("reset", "update", "new")
@@ -99,8 +99,8 @@ class ResetAfterCell(_GruCell):
         biases = {name: _widened(b, name == "recurrent_bias", H) for name, b in driven.biases.items()}
         return Drive(U, biases)
 
-    def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | None:
-        return _broadcast(self._drive.values(inputs), (steps, batch, 4 * self.hidden_size))
+    def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | DriveByStep | None:
+        return self._drive.by_steps(inputs, (steps, batch, 4 * self.hidden_size))
 
     def advance(self, step: int, state: Array, drive: Array | None) -> tuple[Array, Array]:
         """The record (B, 5H) is what `ResetAfterLinearisation` describes."""
@@ -145,8 +145,8 @@ class ResetAfterCell(_GruCell):
 class ResetBeforeCell(_GruCell):
     """n = phi(U_n x + b + W_n (r * h)): Cho et al. (2014), Keras without reset_after, ONNX's default."""
 
-    def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | None:
-        return _broadcast(self.driven.values(inputs), (steps, batch, 3 * self.hidden_size))
+    def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | DriveByStep | None:
+        return self.driven.by_steps(inputs, (steps, batch, 3 * self.hidden_size))
 
     def advance(self, step: int, state: Array, drive: Array | None) -> tuple[Array, Array]:
         """The record (B, 5H) is what `ResetBeforeLinearisation` describes."""
@@ -313,10 +313,6 @@ class ResetBeforeLinearisation:
 def _records(records: Sequence[Array], size: int) -> Array:
     stacked = np.asarray(records)
     return stacked.reshape(*stacked.shape[:2], 5, size)
-
-
-def _broadcast(values: Array | None, shape: tuple[int, int, int]) -> Array | None:
-    return values if values is None or values.shape == shape else np.broadcast_to(values, shape)
 
 
 def _widened(bias: Array, is_recurrent: bool, size: int) -> Array:

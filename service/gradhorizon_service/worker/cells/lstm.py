@@ -15,7 +15,7 @@ from ..products.factors import Factors
 from ..products.lstm_factors import LstmFactors
 from ._activated import make_activation
 from ._cell import Nonlinearity, OuterSum
-from ._driven import Drive
+from ._driven import Drive, DriveByStep
 from ._gates import evaluated
 
 GATES = ("input", "forget", "cell", "output")
@@ -83,9 +83,8 @@ class LstmCell:
     def parts(self) -> Mapping[str, slice]:
         return {"h": slice(0, self.output_size), "c": slice(self.output_size, self.state_size)}
 
-    def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | None:
-        values, shape = self.driven.values(inputs), (steps, batch, len(self.weights))
-        return values if values is None or values.shape == shape else np.broadcast_to(values, shape)
+    def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | DriveByStep | None:
+        return self.driven.by_steps(inputs, (steps, batch, len(self.weights)))
 
     def advance(self, step: int, state: Array, drive: Array | None) -> tuple[Array, Array]:
         """The record (B, 6H), or (B, 7H) with a projection, is what `LstmLinearisation` describes."""

@@ -88,6 +88,15 @@ class GradedChain(Factors, Protocol):
 
 
 @runtime_checkable
+class Gathering(Protocol):
+    """Factors whose columns can be had in any order, without a Jacobian before."""
+
+    def gather(self, step: int, index: int, order: Array, out: Array) -> None:
+        """Write the columns of one sequence's Jacobian as rows, (J^T)[order]."""
+        ...
+
+
+@runtime_checkable
 class Gradable(Protocol):
     """Factors that know such coordinates, which are those of the state before the first step."""
 

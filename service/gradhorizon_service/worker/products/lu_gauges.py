@@ -13,7 +13,7 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from .._types import Array
-from .factors import Factors, RowScaled, Shifted
+from .factors import Factors, Gathering, RowScaled, Shifted
 from .ladders import ScaledPower, scaled
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -68,14 +68,13 @@ class SquareLuGauge:
     def advance(self, first: int, last: int) -> Array:
         """Carry the frames through the steps first .. last - 1; the sums (B, N) of ln abs diag R."""
         sums = -self._offset
-        carried = [_Carried(frame) for frame in self.frames]
+        carried = [_Carried(self._factors, b, frame) for b, frame in enumerate(self.frames)]
         pivots = np.empty((min(_BUFFER, last - first), *self.frames.shape[:2]))
         for start in range(first, last, _BUFFER):
             stretch = range(start, min(start + _BUFFER, last))
             for i, step in enumerate(stretch):
-                jacobians = self._factors.dense(step)
                 for b, frame in enumerate(carried):
-                    pivots[i, b] = frame.moved_by(jacobians[b % len(jacobians)])
+                    pivots[i, b] = frame.moved(step)
             sums += log(pivots[: len(stretch)]).sum(axis=0)
         self.frames = np.array([frame.explicit() for frame in carried])
         self._offset = log_diagonals(self.frames)
@@ -83,28 +82,42 @@ class SquareLuGauge:
 
 
 class _Carried:
-    """One frame: given at first, then L and U in one array and the order of its rows."""
+    """The frame of one sequence: given at first, then L and U in one array and the order of its rows."""
 
-    def __init__(self, frame: Array) -> None:
+    def __init__(self, factors: Factors, index: int, frame: Array) -> None:
+        self._factors = factors
+        self._index = index
         self._frame = frame
         self._packed: Array | None = None
         self._order = np.arange(len(frame))
         self._spare = np.empty(frame.shape, order="F")
 
-    def moved_by(self, jacobian: Array) -> Array:
-        """The absolute pivots of J F."""
+    def moved(self, step: int) -> Array:
+        """The absolute pivots of J F, the next frame."""
         if self._packed is None:
-            image = np.asfortranarray(jacobian @ self._frame)
+            image = np.asfortranarray(self._jacobian(step) @ self._frame)
         else:
-            np.take(jacobian.T, self._order, axis=0, out=self._spare.T, mode="clip")
+            self._gather(step)
             image = blas.dtrmm(1.0, self._packed, self._spare, side=1, lower=1, diag=1, overwrite_b=1)
-            self._spare = self._packed
         packed, order = _factorised(image)
         pivots: Array = np.abs(np.diagonal(packed))
         if _is_suspicious(pivots):
-            pivots = _without_rounding(packed, order, jacobian, self.explicit())
+            pivots = _without_rounding(packed, order, self._jacobian(step), self.explicit())
+        if self._packed is not None:
+            self._spare = self._packed
         self._packed, self._order = packed, order
         return pivots
+
+    def _jacobian(self, step: int) -> Array:
+        jacobians = self._factors.dense(step)
+        return np.asarray(jacobians[self._index % len(jacobians)])
+
+    def _gather(self, step: int) -> None:
+        """J P^T, in the spare array."""
+        if isinstance(self._factors, Gathering):
+            self._factors.gather(step, self._index, self._order, self._spare.T)
+        else:
+            np.take(self._jacobian(step).T, self._order, axis=0, out=self._spare.T, mode="clip")
 
     def explicit(self) -> Array:
         """F = P^T L."""

@@ -182,7 +182,7 @@ class _March:
         """What the frames' ln abs diag R gain on the way into the coordinates of the state, (B, columns)."""
         gained = np.zeros(self._lost.shape)
         frames = self._gauge.frames
-        if chain is not None and frames.shape[2]:
+        if chain is not None and step > 0 and frames.shape[2]:
             own, in_state = log_diagonals(frames), log_diagonals(chain.in_state_coordinates(step, frames))
             gained[:, : frames.shape[2]] = in_state - own
         return gained
