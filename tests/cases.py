@@ -203,7 +203,7 @@ _GATED: Mapping[str, CellCase] = {
     "gru undriven": _undriven("gru"),
     "gru one bias": _gated("gru", bias=_entries(28, 3 * _HIDDEN)),
     "gru before, one bias": _gated("gru", reset="before", bias=_entries(28, 3 * _HIDDEN)),
-    "gru other activations": _gated("gru", activation="elu", alpha=1.7, gate_activation="hard_tanh"),
+    "gru other activations": _gated("gru", activation="softplus", beta=2.0, gate_activation="softsign"),
     "gru before, other activations": _gated(
         "gru", reset="before", activation="softsign", gate_activation="erf"
     ),

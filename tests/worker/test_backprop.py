@@ -241,7 +241,7 @@ def test_clipping_leaves_a_vanishing_gradient_alone() -> None:
 
 def test_saturated_units_pass_back_what_the_true_slope_lets_through() -> None:
     """At a = 30 the slope of tanh is 4 e^-60, where 1 - tanh^2 is exactly zero."""
-    cell = CELLS["rnn"](weights=np.eye(1), bias=np.array([30.0]))
+    cell = CELLS["rnn"].build(weights=np.eye(1), bias=np.array([30.0]))
     states, preactivations = np.ones((4, 1, 1)), np.full((3, 1, 1), 30.0)
     found = backpropagate(cell.linearise(states, preactivations), 3, final(np.ones((1, 1)), 3))
     assert found.log_norms[:, 0] == pytest.approx(np.arange(4) * (np.log(4.0) - 60.0), rel=1e-12)

@@ -135,7 +135,7 @@ def test_saturation_and_precision_have_a_number_or_a_reason_whatever_the_scale(w
         loss={"kind": "cotangent", "values": [1.0, 0.0]},
         diagnostics=["saturation", "precision"],
     )
-    saturation, reach = found.saturation, found.precision.formats[dtype]
+    saturation, reach = found.saturation, getattr(found.precision, dtype)
     assert (saturation.saturated_share is None) == (saturation.saturated_share_reason is not None)
     decay = saturation.decay
     assert (decay.decades_per_step is None) == (decay.decades_per_step_reason is not None)

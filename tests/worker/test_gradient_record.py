@@ -16,7 +16,7 @@ STEPS = 300
 
 
 def carried_back(layers: list[Array], gradient: Array, recurrent: bool) -> Backpropagated:
-    cell = CELLS["feedforward"](layers=layers, activation="relu")
+    cell = CELLS["feedforward"].build(layers=layers, activation="relu")
     linearisation = cell.linearise(layers, [np.ones((len(gradient), len(W))) for W in layers])
     steps = len(layers)
     return backpropagate(
@@ -75,7 +75,7 @@ def test_a_trajectory_carries_the_gradients_of_its_own_loop() -> None:
     rng = np.random.default_rng(1)
     W, U, b = 0.9 * rng.standard_normal((5, 5)), rng.standard_normal((5, 2)), rng.standard_normal(5)
     x, h = rng.standard_normal((40, 3, 2)), rng.standard_normal((3, 5))
-    trajectory = run_forward(CELLS["rnn"](weights=W, input_weights=U, bias=b), h, x, 40)
+    trajectory = run_forward(CELLS["rnn"].build(weights=W, input_weights=U, bias=b), h, x, 40)
     g = rng.standard_normal((3, 5))
     found = backpropagate(trajectory.linearisation, 40, lambda step: g if step == 40 else None)
     slopes = []

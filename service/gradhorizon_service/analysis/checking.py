@@ -30,7 +30,7 @@ def check_sizes(filled: Filled, limits: Limits) -> None:
 
 
 _BY_NAME_WHERE_DEAR = ("remedies",)
-_DEAR_SHARE = 1.0 / 30.0
+_DEAR_SHARE = 1.0 / 120.0
 
 
 def without_dear(problem: Problem, filled: Filled, limits: Limits) -> tuple[Problem, list[str]]:
