@@ -21,6 +21,9 @@ MAY_IMPORT = {
     "gradhorizon.cli": {"gradhorizon", "numpy", "pydantic", "rich", "safetensors", "typer"},
     "gradhorizon_service.worker": {"gradhorizon_service.worker", "numpy", "scipy"},
     "gradhorizon_service.formats": {"gradhorizon_service.formats", "numpy", "orjson"},
+    "gradhorizon_service.checkpoints": {
+        "gradhorizon_service.checkpoints", "gradhorizon_service.formats", "numpy",
+    },
     "gradhorizon_service.processes": {
         "gradhorizon_service.formats", "gradhorizon_service.processes", "gradhorizon_service.worker",
         "numpy", "scipy", "threadpoolctl",

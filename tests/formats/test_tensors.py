@@ -252,6 +252,11 @@ def test_a_safetensors_that_is_damaged_or_hostile_is_refused(data: bytes) -> Non
         read_safetensors(data)
 
 
+def test_as_many_tensors_are_read_as_the_limit_says() -> None:
+    header = {str(index): entry(8 * index, 8 * index + 8, shape=(1, 1)) for index in range(MAX_TENSORS)}
+    assert len(read_safetensors(safetensors(header, bytes(8 * MAX_TENSORS)))) == MAX_TENSORS
+
+
 def test_an_unread_dtype_is_named_by_its_tensor() -> None:
     with pytest.raises(TensorFault, match=r"'layer\.w'.*BF16"):
         read_safetensors(safetensors({"layer.w": entry(0, 1, "F8_E5M2")}, b"\0"))

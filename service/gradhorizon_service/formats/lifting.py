@@ -28,9 +28,9 @@ _MAX_AXES = 4
 _Parts = tuple[str | int, ...]
 
 
-def lift(tree: Any) -> tuple[Any, int]:
+def lift(tree: Any, max_values: int = MAX_VALUES) -> tuple[Any, int]:
     """Replace large lists of numbers in place; return the tree and how many object keys it holds."""
-    lifter = _Lifter()
+    lifter = _Lifter(max_values)
     return lifter.lifted(tree, ()), lifter.keys
 
 
@@ -52,8 +52,9 @@ def as_numbers(value: list[Any]) -> Array | None:
 
 
 class _Lifter:
-    def __init__(self) -> None:
+    def __init__(self, max_values: int) -> None:
         self.keys = 0
+        self._max_values = max_values
         self._values = 0
 
     def lifted(self, value: Any, parts: _Parts) -> Any:
@@ -85,8 +86,8 @@ class _Lifter:
         if len(parts) >= MAX_DEPTH:
             raise JsonFault(json_path(parts), f"is nested deeper than {MAX_DEPTH} levels")
         self._values += more
-        if self._values > MAX_VALUES:
+        if self._values > self._max_values:
             raise TooManyValues(
                 json_path(parts),
-                f"brings the request to more than {MAX_VALUES} values outside rectangular lists of numbers",
+                f"brings the request to more than {self._max_values} values outside rectangular lists of numbers",
             )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import math
 import re
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +18,8 @@ Buffer = bytes | bytearray | memoryview
 MAGIC = b"\x93NUMPY"
 MAX_HEADER = 4096
 """Bytes; NumPy writes 118 for every array of numbers."""
+HEAD = MAX_HEADER + 12
+"""Bytes that hold any header we read."""
 MAX_AXES = 8
 
 _DESCRIPTION = re.compile(r"[<>|=]?([fiuc])(\d{1,2})")
@@ -28,16 +31,29 @@ def read_npy(data: Buffer) -> Array:
 
     Accepted: real, integer and complex numbers of at most 64 bits a component, and at most eight axes.
     """
-    start, dtype, shape, order = read_header(bytes(data[: MAX_HEADER + 12]))
-    needed, there = math.prod(shape) * dtype.itemsize, len(data) - start
+    header = read_header(bytes(data[:HEAD]))
+    dtype, shape = _dtype(header.description), header.shape
+    if len(shape) > MAX_AXES:
+        raise TensorFault(f"has {len(shape)} axes; at most {MAX_AXES} mean anything here")
+    needed, there = math.prod(shape) * dtype.itemsize, len(data) - header.start
     if needed != there:
         raise TensorFault(f"says shape {list(shape)} of {dtype}, that is {needed} bytes, and holds {there}")
-    flat: Array = np.frombuffer(data, dtype, offset=start)
-    return flat.reshape(shape, order=order)
+    flat: Array = np.frombuffer(data, dtype, offset=header.start)
+    return flat.reshape(shape, order="F" if header.fortran_order else "C")
 
 
-def read_header(head: bytes) -> tuple[int, np.dtype[Any], tuple[int, ...], Literal["C", "F"]]:
-    """Return where the numbers start, their dtype, shape and order, from the first bytes of a `.npy`."""
+@dataclass(frozen=True)
+class Header:
+    """What a `.npy` says of its array, and the byte its numbers start at. A structured dtype is a list."""
+
+    start: int
+    description: Any
+    shape: tuple[int, ...]
+    fortran_order: bool
+
+
+def read_header(head: bytes) -> Header:
+    """Read the header out of the first `HEAD` bytes of a `.npy`; raises TensorFault."""
     if not head.startswith(MAGIC):
         raise TensorFault("is no .npy file: it does not start as one; write it with numpy.save")
     if head[6:8] not in (b"\x01\x00", b"\x02\x00"):
@@ -47,7 +63,7 @@ def read_header(head: bytes) -> tuple[int, np.dtype[Any], tuple[int, ...], Liter
     if start > MAX_HEADER:
         raise TensorFault(f"has a .npy header of {start} bytes; at most {MAX_HEADER} are read")
     fields = _fields(head[8 + width : start])
-    return start, _dtype(fields["descr"]), _shape(fields["shape"]), "F" if fields["fortran_order"] else "C"
+    return Header(start, fields["descr"], _shape(fields["shape"]), fields["fortran_order"])
 
 
 def _fields(header: bytes) -> dict[str, Any]:
@@ -83,6 +99,4 @@ def _dtype(description: Any) -> np.dtype[Any]:
 def _shape(shape: Any) -> tuple[int, ...]:
     if not isinstance(shape, tuple) or not all(type(length) is int and length >= 0 for length in shape):
         raise TensorFault("has a .npy header whose shape is no tuple of whole numbers")
-    if len(shape) > MAX_AXES:
-        raise TensorFault(f"has {len(shape)} axes; at most {MAX_AXES} mean anything here")
     return shape

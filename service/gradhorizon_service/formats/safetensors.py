@@ -7,11 +7,13 @@ then the tensors, which must cover the block without a gap or an overlap.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from .errors import JsonFault, TensorFault
+from .errors import JsonFault, TensorFault, TooManyValues
 from .npy import MAX_AXES
 from .strict_json import read_json
 
@@ -38,6 +40,39 @@ DTYPES = {
 }
 
 
+BITS = {
+    **{name: 8 * np.dtype(code).itemsize for name, code in DTYPES.items()},
+    "BOOL": 8,
+    "F8_E4M3": 8,
+    "F8_E4M3FNUZ": 8,
+    "F8_E5M2": 8,
+    "F8_E5M2FNUZ": 8,
+    "F8_E8M0": 8,
+    "F6_E2M3": 6,
+    "F6_E3M2": 6,
+    "F4": 4,
+}
+"""Every dtype the format knows: its size is checked, whether its numbers are read or not."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tensor of the header: its bytes are [begin, end) of the block."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Header:
+    """The tensors by name, which together are exactly the block, and the free text beside them."""
+
+    entries: Mapping[str, Entry]
+    metadata: Mapping[str, str]
+
+
 def read_safetensors(data: Buffer) -> dict[str, Array]:
     """Return every tensor by name, as views of `data` (bfloat16 as float32 copies); raises TensorFault."""
     start = 8 + int.from_bytes(data[:8], "little")
@@ -45,48 +80,62 @@ def read_safetensors(data: Buffer) -> dict[str, Array]:
         raise TensorFault("is no .safetensors file, or is cut off: its header does not fit in it")
     if start > 8 + MAX_HEADER:
         raise TensorFault(f"has a .safetensors header of {start - 8} bytes; at most {MAX_HEADER} are read")
-    entries = _entries(bytes(data[8:start]))
     block = memoryview(data)[start:]
-    _check_cover(entries, len(block))
-    return {name: _tensor(entry, block) for name, entry in entries.items()}
+    header = read_header(bytes(data[8:start]), len(block))
+    for name, entry in header.entries.items():
+        if entry.dtype not in DTYPES:
+            raise TensorFault(
+                f"holds {_shown(name)} in a dtype that is not read here; one of {', '.join(DTYPES)} is"
+            )
+    return {name: _tensor(entry, block) for name, entry in header.entries.items()}
 
 
-def _entries(header: bytes) -> dict[str, dict[str, Any]]:
+def read_header(
+    text: bytes, block_bytes: int, max_tensors: int = MAX_TENSORS, max_axes: int = MAX_AXES
+) -> Header:
+    """Read the header's JSON and hold it against the size of the block that follows; raises TensorFault."""
     try:
-        entries = read_json(header)
+        # A tensor is its own value, three fields, two offsets and its axes, most often two.
+        tree = read_json(text, 8 * max_tensors)
+    except TooManyValues:
+        raise TensorFault(f"describes more than {max_tensors} tensors; no more are read") from None
     except JsonFault as fault:
         raise TensorFault(
             f"has a .safetensors header that is no JSON: {fault.path} {fault.message}"
         ) from None
-    if not isinstance(entries, dict):
+    if not isinstance(tree, dict):
         raise TensorFault("has a .safetensors header that is no JSON object")
-    entries.pop("__metadata__", None)
-    if len(entries) > MAX_TENSORS:
-        raise TensorFault(f"holds {len(entries)} tensors; at most {MAX_TENSORS} are read")
-    for name, entry in entries.items():
-        _check_entry(name, entry)
-    return entries
+    metadata = tree.pop("__metadata__", {})
+    if not isinstance(metadata, dict) or not all(isinstance(value, str) for value in metadata.values()):
+        raise TensorFault("has a .safetensors header whose __metadata__ is not text by name")
+    if len(tree) > max_tensors:
+        raise TensorFault(f"holds {len(tree)} tensors; at most {max_tensors} are read")
+    entries = {name: _entry(name, described, max_axes) for name, described in tree.items()}
+    _check_cover(entries, block_bytes)
+    return Header(entries, metadata)
 
 
-def _check_entry(name: str, entry: Any) -> None:
-    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+def _entry(name: str, described: Any, max_axes: int) -> Entry:
+    if not isinstance(described, dict) or set(described) != {"dtype", "shape", "data_offsets"}:
         raise TensorFault(f"describes {_shown(name)} other than by dtype, shape and data_offsets")
-    if not isinstance(entry["dtype"], str) or entry["dtype"] not in DTYPES:
+    dtype, shape, offsets = described["dtype"], described["shape"], described["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in BITS:
         raise TensorFault(
             f"holds {_shown(name)} in a dtype that is not read here; one of {', '.join(DTYPES)} is"
         )
-    if not _counts(entry["shape"]) or len(entry["shape"]) > MAX_AXES:
-        raise TensorFault(f"gives {_shown(name)} a shape that is no list of at most {MAX_AXES} whole numbers")
-    if not _counts(entry["data_offsets"]) or len(entry["data_offsets"]) != 2:
+    if not _counts(shape) or len(shape) > max_axes:
+        raise TensorFault(f"gives {_shown(name)} a shape that is no list of at most {max_axes} whole numbers")
+    if not _counts(offsets) or len(offsets) != 2:
         raise TensorFault(f"gives {_shown(name)} data_offsets that are no pair of whole numbers")
-    begin, end = entry["data_offsets"]
-    if end - begin != math.prod(entry["shape"]) * np.dtype(DTYPES[entry["dtype"]]).itemsize:
+    begin, end = offsets
+    if 8 * (end - begin) != math.prod(shape) * BITS[dtype]:
         raise TensorFault(f"gives {_shown(name)} data_offsets that do not fit its dtype and shape")
+    return Entry(dtype, tuple(shape), begin, end)
 
 
-def _check_cover(entries: dict[str, dict[str, Any]], block_bytes: int) -> None:
+def _check_cover(entries: Mapping[str, Entry], block_bytes: int) -> None:
     reached = 0
-    for begin, end in sorted(tuple(entry["data_offsets"]) for entry in entries.values()):
+    for begin, end in sorted((entry.begin, entry.end) for entry in entries.values()):
         if begin != reached:
             raise TensorFault(f"has a gap or an overlap between tensors at byte {reached} of its data")
         reached = end
@@ -94,10 +143,9 @@ def _check_cover(entries: dict[str, dict[str, Any]], block_bytes: int) -> None:
         raise TensorFault(f"holds {block_bytes} bytes of data where its tensors need {reached}")
 
 
-def _tensor(entry: dict[str, Any], block: memoryview) -> Array:
-    begin, end = entry["data_offsets"]
-    array = np.frombuffer(block[begin:end], DTYPES[entry["dtype"]]).reshape(entry["shape"])
-    if entry["dtype"] == "BF16":  # the upper half of a float32
+def _tensor(entry: Entry, block: memoryview) -> Array:
+    array = np.frombuffer(block[entry.begin : entry.end], DTYPES[entry.dtype]).reshape(entry.shape)
+    if entry.dtype == "BF16":  # the upper half of a float32
         return (array.astype(np.uint32) << 16).view(np.float32)
     return array
 

@@ -9,7 +9,7 @@ import orjson
 
 from .errors import JsonFault
 from .json_path import find_duplicate, locate
-from .lifting import MAX_DEPTH, lift
+from .lifting import MAX_DEPTH, MAX_VALUES, lift
 
 Buffer = bytes | bytearray
 
@@ -26,7 +26,7 @@ _SAYS = {
 }
 
 
-def read_json(data: Buffer) -> Any:
+def read_json(data: Buffer, max_values: int = MAX_VALUES) -> Any:
     """Parse JSON text into a tree whose large lists of numbers are arrays (see `lifting`).
 
     Raises JsonFault for NaN and Infinity, numbers beyond float64, lone surrogates, keys that stand twice, bad UTF-8,
@@ -36,7 +36,7 @@ def read_json(data: Buffer) -> Any:
         tree = orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise _fault(data, error) from None
-    tree, keys = lift(tree)
+    tree, keys = lift(tree, max_values)
     # Every key of the text has its colon, so as many colons as keys in the tree means that none stood twice. A colon
     # in a string makes the counts differ too: then the slow way has to look.
     if data.count(b":") != keys:

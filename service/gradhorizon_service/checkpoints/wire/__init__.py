@@ -1,0 +1,1 @@
+"""Containers and encodings that checkpoints are written in: bounded readers that know no tensors."""
