@@ -1,7 +1,8 @@
 # The service as an unprivileged user on a read-only file system.
 #
 #   docker build -t gradhorizon .
-#   docker run --rm -p 127.0.0.1:8000:8000 --read-only --tmpfs /tmp --cap-drop all gradhorizon
+#   docker run --rm -p 127.0.0.1:8000:8000 --read-only --tmpfs /tmp --cap-drop all \
+#       -v gradhorizon:/var/lib/gradhorizon gradhorizon
 #
 # Settings are environment variables that start with GRADHORIZON_.
 
@@ -20,10 +21,14 @@ RUN /opt/gradhorizon/bin/pip install --no-cache-dir --disable-pip-version-check 
 
 FROM python:3.11-slim-bookworm
 RUN useradd -K UID_MAX=65532 -K GID_MAX=65532 --uid 65532 --user-group --no-create-home --shell /usr/sbin/nologin gradhorizon
+RUN install -d -o gradhorizon -g gradhorizon -m 0700 /var/lib/gradhorizon
 COPY --from=build /opt/gradhorizon /opt/gradhorizon
 ENV PATH=/opt/gradhorizon/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1 \
-    PYTHONUNBUFFERED=1
+    PYTHONUNBUFFERED=1 \
+    GRADHORIZON_ARTIFACTS_FOLDER=/var/lib/gradhorizon/artifacts
+# What was uploaded outlives the container; a volume of its own, because nothing else can be written to but /tmp.
+VOLUME /var/lib/gradhorizon
 USER 65532:65532
 WORKDIR /tmp
 EXPOSE 8000

@@ -24,17 +24,26 @@ MAY_IMPORT = {
     "gradhorizon_service.checkpoints": {
         "gradhorizon_service.checkpoints", "gradhorizon_service.formats", "numpy",
     },
+    "gradhorizon_service.artifacts": {
+        "gradhorizon.schemas", "gradhorizon_service.analysis", "gradhorizon_service.artifacts",
+        "gradhorizon_service.checkpoints", "gradhorizon_service.formats", "numpy",
+    },
+    "gradhorizon_service.artifacts.inspection": {"gradhorizon_service.checkpoints", "numpy"},
     "gradhorizon_service.processes": {
-        "gradhorizon_service.formats", "gradhorizon_service.processes", "gradhorizon_service.worker",
-        "numpy", "scipy", "threadpoolctl",
+        "gradhorizon_service.artifacts.inspection", "gradhorizon_service.formats",
+        "gradhorizon_service.processes", "gradhorizon_service.worker", "numpy", "scipy", "threadpoolctl",
     },
     "gradhorizon_service.analysis": {
         "gradhorizon.schemas", "gradhorizon_service.analysis", "gradhorizon_service.formats",
         "gradhorizon_service.worker", "numpy", "orjson", "pydantic", "pydantic_core",
     },
-    "gradhorizon_service.settings": {"gradhorizon_service.analysis.limits", "pydantic", "pydantic_settings"},
+    "gradhorizon_service.settings": {
+        "gradhorizon_service.analysis.limits", "gradhorizon_service.artifacts.limits",
+        "pydantic", "pydantic_settings",
+    },
     "gradhorizon_service.api": {
         "gradhorizon.schemas", "gradhorizon_service.analysis", "gradhorizon_service.api",
+        "gradhorizon_service.artifacts", "gradhorizon_service.checkpoints",
         "gradhorizon_service.formats", "gradhorizon_service.processes", "gradhorizon_service.settings",
         "gradhorizon_service.worker.errors",  # they come out of a worker process as they are
         "fastapi", "fastapi_offline", "orjson", "pydantic", "starlette", "threadpoolctl", "uvicorn",
@@ -46,9 +55,11 @@ MAY_IMPORT = {
 MAY_IMPORT_WHEN_CALLED = {
     "gradhorizon._in_process": {
         "gradhorizon_service.analysis",
+        "gradhorizon_service.artifacts",
         "gradhorizon_service.formats",
         "threadpoolctl",
     },
+    "gradhorizon._local_artifacts": {"gradhorizon_service.artifacts", "gradhorizon_service.checkpoints"},
     "gradhorizon.cli.serve": {"gradhorizon_service.__main__", "uvicorn"},
 }
 

@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from gradhorizon_service.analysis.limits import Limits
+from gradhorizon_service.artifacts.limits import ArtifactLimits
 from gradhorizon_service.settings import PREFIX, Settings, settings_from_environment
 
 PAGE = Path(__file__).parent.parent / "docs" / "settings.md"
@@ -19,6 +20,8 @@ def _shown(name: str) -> str:
     field = Settings.model_fields[name]
     if field.default_factory is not None:
         return "cores"
+    if field.default is None:
+        return "temporary"
     if isinstance(field.default, bool):
         return str(field.default).lower()
     return f"{field.default:g}" if isinstance(field.default, float) else str(field.default)
@@ -63,3 +66,8 @@ def test_every_limit_of_the_analysis_is_a_setting() -> None:
     assert names <= set(Settings.model_fields)
     assert Settings().limits() == Limits()
     assert Settings(max_depth=5).limits() == Limits(max_depth=5)
+
+
+def test_every_limit_on_artifacts_is_a_setting() -> None:
+    assert Settings().artifact_limits() == ArtifactLimits()
+    assert Settings(max_artifact_bytes=5).artifact_limits() == ArtifactLimits(max_artifact_bytes=5)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from .analysis.limits import Limits
+from .artifacts.limits import ArtifactLimits
 
 PREFIX = "GRADHORIZON_"
 
@@ -47,7 +49,8 @@ class Settings(BaseModel):
     )
 
     max_body_bytes: Count = Field(
-        256 * 2**20, description="Bytes of a request; the arrays of an .npz count decompressed. Over it, 413."
+        256 * 2**20,
+        description="Bytes of a request; arrays of an .npz count decompressed, those of artifacts too. Over it, 413.",
     )
     max_json_bytes: Count = Field(
         64 * 2**20,
@@ -59,7 +62,7 @@ class Settings(BaseModel):
     max_pending_bytes: Count = Field(
         512 * 2**20, description="Bytes of all requests being received or answered together; over it, 503."
     )
-    max_parts: Count = Field(64, description="Binary parts of one request.")
+    max_parts: Count = Field(64, description="Binary parts of one request, and artifacts it refers to.")
     max_header_bytes: Count = Field(
         32 * 2**10, description="Bytes of a request line with its headers; over it, 431."
     )
@@ -72,6 +75,25 @@ class Settings(BaseModel):
     )
     grace_seconds: Count = Field(
         8, description="How long requests in flight may take to finish when the server is told to stop."
+    )
+
+    artifacts_folder: Path | None = Field(
+        None,
+        description="Where artifacts are kept; without one, in a temporary folder until the server stops.",
+    )
+    max_artifact_bytes: Count = Field(
+        ArtifactLimits.max_artifact_bytes, description="Bytes of one artifact; over it, 413."
+    )
+    max_artifact_tensors: Count = Field(
+        ArtifactLimits.max_artifact_tensors, description="Tensors in one artifact; over it, 422."
+    )
+    artifact_quota_bytes: Count = Field(
+        ArtifactLimits.artifact_quota_bytes, description="Bytes of all artifacts together; over it, 507."
+    )
+    artifact_retention_seconds: int = Field(
+        ArtifactLimits.artifact_retention_seconds,
+        ge=0,
+        description="How long an artifact is kept after its last use; 0 keeps it for ever.",
     )
 
     max_size: Count = Field(Limits.max_size, description="Rows or columns of a dense matrix.")
@@ -96,7 +118,14 @@ class Settings(BaseModel):
 
     def limits(self) -> Limits:
         """Return what the analysis checks a request against."""
-        return Limits(**{field.name: getattr(self, field.name) for field in dataclasses.fields(Limits)})
+        return Limits(**self._fields_of(Limits))
+
+    def artifact_limits(self) -> ArtifactLimits:
+        """Return how much may be stored, and for how long."""
+        return ArtifactLimits(**self._fields_of(ArtifactLimits))
+
+    def _fields_of(self, limits: type[Limits | ArtifactLimits]) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(limits)}
 
 
 class _Environment(Settings, BaseSettings):

@@ -23,6 +23,9 @@ import numpy as np
 import orjson
 import pytest
 
+from gradhorizon_service.artifacts.limits import ArtifactLimits
+from gradhorizon_service.artifacts.store import ArtifactStore
+
 JSON = {"content-type": "application/json"}
 LONG = 30.0
 SLOW = {"source": {"source": "ensemble", "family": "gaussian", "size": 256, "seed": 0}, "depth": 1000}
@@ -326,6 +329,129 @@ def test_told_to_stop_the_server_finishes_what_is_in_flight_and_leaves_no_proces
         assert not any("Traceback" in line for line in server.log)
     finally:
         server.stop()
+
+
+class Storing:
+    """A server with a folder for artifacts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.live = Live(
+            workers=1,
+            artifacts_folder=folder,
+            max_artifact_bytes=2**26,
+            receive_seconds=1,
+            keep_alive_seconds=1,
+        )
+
+    def files(self) -> list[Path]:
+        return [path for path in self.folder.rglob("*") if path.is_file()]
+
+    def received(self) -> int:
+        """Bytes on disk; files come and go while one looks."""
+        total = 0
+        for path in self.folder.rglob("content"):
+            with contextlib.suppress(FileNotFoundError):
+                total += path.stat().st_size
+        return total
+
+
+@pytest.fixture(scope="module")
+def storing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storing]:
+    server = Storing(tmp_path_factory.mktemp("artifacts"))
+    yield server
+    server.live.stop()
+
+
+def upload_head(length: int, more: str = "") -> bytes:
+    return f"POST /v1/artifacts HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n{more}\r\n".encode()
+
+
+def saved(array: Any) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, array)
+    return stream.getvalue()
+
+
+@pytest.mark.slow
+def test_an_upload_that_breaks_off_leaves_nothing(storing: Storing) -> None:
+    with storing.live.socket() as connection:
+        connection.sendall(upload_head(2**24) + bytes(2**22))
+        storing.live.until(lambda: storing.received() > 0)
+    storing.live.until(lambda: not storing.files())
+
+
+@pytest.mark.slow
+def test_an_upload_that_stops_is_let_go_and_leaves_nothing(storing: Storing) -> None:
+    with storing.live.socket() as connection:
+        connection.sendall(upload_head(2**24) + bytes(1000))
+        status, problem = problem_of(answer_of(connection))
+    assert (status, problem["code"]) == (408, "request_timeout")
+    storing.live.until(lambda: not storing.files())
+
+
+@pytest.mark.slow
+def test_a_client_that_leaves_while_its_file_is_read_leaves_nothing(storing: Storing) -> None:
+    """60 MB, whose hash takes some tenths of a second: the process that computes it is ended."""
+    content = saved(np.zeros(7_500_000))
+    before = storing.live.workers()
+    with storing.live.socket() as connection:
+        connection.sendall(upload_head(len(content)) + content)
+        storing.live.until(lambda: storing.received() == len(content))
+        time.sleep(0.05)
+    storing.live.until(lambda: not storing.files())
+    storing.live.until(lambda: not before & storing.live.workers())
+    storing.live.until(lambda: storing.live.get("/readyz")[0] == 200)
+
+
+@pytest.mark.slow
+def test_a_client_that_waits_for_leave_is_refused_before_it_sends_a_byte(storing: Storing) -> None:
+    with storing.live.socket() as connection:
+        connection.sendall(upload_head(2**26 + 1, "expect: 100-continue\r\n"))
+        assert connection.recv(65536).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.slow
+def test_a_client_that_waits_for_leave_gets_it(storing: Storing) -> None:
+    content = saved(np.eye(3))
+    with storing.live.socket() as connection:
+        connection.sendall(upload_head(len(content), "expect: 100-continue\r\n"))
+        assert connection.recv(65536).startswith(b"HTTP/1.1 100 Continue\r\n")
+        connection.sendall(content)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 201 Created\r\n")
+
+
+@pytest.mark.slow
+def test_the_event_loop_answers_in_milliseconds_while_a_file_comes_and_is_read(storing: Storing) -> None:
+    content = saved(np.zeros(7_500_000))
+    answers: list[int] = []
+    working = threading.Thread(target=lambda: answers.append(storing.live.post("/v1/artifacts", content)[0]))
+    working.start()
+    found = latencies(storing.live, working)
+    assert answers == [201]
+    assert len(found) > 10
+    assert found[len(found) // 2] < 20
+    assert found[int(0.9 * len(found))] < 60
+
+
+@pytest.mark.slow
+def test_after_a_kill_everything_stored_is_there_and_nothing_else(tmp_path: Path) -> None:
+    first = Storing(tmp_path)
+    try:
+        status, stored = first.live.post("/v1/artifacts", saved(np.eye(3)))
+        assert status == 201
+        kept = sorted(first.files())
+        with first.live.socket() as connection:
+            connection.sendall(upload_head(2**24) + bytes(2**22))
+            first.live.until(lambda: first.received() > 2**20)
+            first.live.stop()
+    finally:
+        first.live.stop()
+    assert len(first.files()) > len(kept)
+    again = ArtifactStore(tmp_path, ArtifactLimits())
+    again.open()
+    assert sorted(first.files()) == kept
+    assert again.describe(json.loads(stored)["sha256"]) == stored
 
 
 @pytest.mark.slow

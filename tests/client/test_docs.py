@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 import gradhorizon
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -20,7 +22,10 @@ def names_after_running(page: str, live_url: str) -> dict[str, Any]:
     return names
 
 
-def test_every_example_of_the_client_runs(live_url: str) -> None:
+def test_every_example_of_the_client_runs(
+    live_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # one of them writes a file
     names = names_after_running("client.md", live_url)
     assert names["tanh"] != names["relu"]
 

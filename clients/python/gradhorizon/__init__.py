@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from ._reports import Clippings, Comparison, Diagnosis, MeanField, Spectrum
     from ._version import __version__
     from .schemas import (
+        Artifact,
         Catalog,
         ClippingsRequest,
         ComparisonRequest,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Artifact",
     "AsyncClient",
     "CannotRun",
     "Catalog",
@@ -83,6 +85,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Artifact": ".schemas",
     "AsyncClient": "._async_client",
     "Catalog": ".schemas",
     "Client": "._client",

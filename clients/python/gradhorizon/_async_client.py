@@ -19,11 +19,13 @@ from ._base import (
 from ._exceptions import ConnectionFailed, NotUnderstood, ServerFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from types import TracebackType
 
     from ._reports import Clippings, Comparison, Diagnosis, MeanField, Spectrum
+    from ._uploads import Source, Upload
     from .schemas import (
+        Artifact,
         Catalog,
         Clipping,
         ClippingsRequest,
@@ -256,6 +258,25 @@ class AsyncClient(BaseClient):
             )
         )
 
+    async def upload(self, source: Source, *, name: str | None = None) -> Artifact:
+        """Store a checkpoint or tensors once; requests then refer to them by hash.
+
+        `source` is a path, bytes or an open binary file, in any format that the service reads; a file is sent a piece
+        at a time. `name` is a label, the file's name unless given. The same content is stored once.
+
+            model = await gh.upload("model.safetensors")
+            await gh.diagnose(network={"cell": "rnn", "weights": model.reference("rnn.weight_hh_l0")}, depth=200)
+        """
+        return await self._send(self._upload(source, name))
+
+    async def artifact(self, sha256: str) -> Artifact:
+        """Ask what is in an artifact; raises NotFound where it is not there (any more)."""
+        return await self._send(self._artifact(sha256))
+
+    async def delete_artifact(self, sha256: str) -> None:
+        """Remove an artifact; raises NotFound where it is not there. Never tries again."""
+        await self._send_once(self._deletion(sha256))
+
     async def catalog(self) -> Catalog:
         """Ask what this service offers, and its limits."""
         return await self._send(self._catalog())
@@ -290,6 +311,9 @@ class AsyncClient(BaseClient):
             with attempt:
                 return await self._send_once(call)
         raise AssertionError("stamina ends with a result or an exception")
+
+    def _content(self, upload: Upload) -> AsyncIterator[bytes]:
+        return upload.pieces_async()
 
     async def _send_once(self, call: Call[Report]) -> Report:
         try:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from types import NoneType
 from typing import Any, Generic, TypeAlias, TypeVar
+from urllib.parse import urlencode
 
 import httpx
 import stamina
@@ -18,6 +21,7 @@ from ._exceptions import (
     ConnectionFailed,
     CostOverLimit,
     GatewayFailed,
+    InvalidRequest,
     NotUnderstood,
     Overloaded,
     RequestRefused,
@@ -27,7 +31,9 @@ from ._exceptions import (
 )
 from ._reports import Clippings, Comparison, Diagnosis, MeanField, Spectrum
 from ._transport import Body, build_body
+from ._uploads import Source, Upload
 from ._version import __version__
+from .schemas.artifacts import Artifact
 from .schemas.catalog import Catalog
 from .schemas.clippings import ClippingsRequest
 from .schemas.comparisons import ComparisonRequest
@@ -59,6 +65,7 @@ class Call(Generic[Report]):
     path: str
     report: type[Report]
     body: Body | None = None
+    upload: Upload | None = None
 
 
 class BaseClient:
@@ -97,6 +104,17 @@ class BaseClient:
     def _mean_field(self, request: MeanFieldRequest | Json | None, **fields: Any) -> Call[MeanField]:
         return Call("POST", "/v1/mean-fields", MeanField, build_body(_merged(request, fields)))
 
+    def _upload(self, source: Source, name: str | None) -> Call[Artifact]:
+        upload = Upload.of(source, name)
+        query = "?" + urlencode({"name": upload.name}) if upload.name else ""
+        return Call("POST", "/v1/artifacts" + query, Artifact, upload=upload)
+
+    def _artifact(self, sha256: str) -> Call[Artifact]:
+        return Call("GET", artifact_path(sha256), Artifact)
+
+    def _deletion(self, sha256: str) -> Call[None]:
+        return Call("DELETE", artifact_path(sha256), NoneType)
+
     def _catalog(self) -> Call[Catalog]:
         return Call("GET", "/v1/catalog", Catalog)
 
@@ -112,6 +130,10 @@ class BaseClient:
         """Return the keyword arguments of `httpx.Client.request` for a call."""
         headers = {"accept": "application/json, application/problem+json", **self._headers}
         arguments = {"method": call.method, "url": self.base_url + call.path, "headers": headers}
+        if call.upload is not None:
+            kind, length = "application/octet-stream", str(call.upload.size)
+            headers = {**headers, "content-type": kind, "content-length": length}
+            return {**arguments, "headers": headers, "content": self._content(call.upload)}
         if call.body is None:
             return arguments
         if call.body.parts:
@@ -121,6 +143,10 @@ class BaseClient:
             "content": call.body.document,
             "headers": {**headers, "content-type": "application/json"},
         }
+
+    def _content(self, upload: Upload) -> Any:
+        """Return the pieces of a file as httpx wants them; each attempt reads it from the start."""
+        raise NotImplementedError
 
     def _attempts(self) -> Any:
         """Return stamina's attempts, for `for` and for `async for`; calls are pure computations, safe to repeat."""
@@ -171,6 +197,8 @@ def read_answer(response: httpx.Response, report: type[Report]) -> Report:
     if not response.is_success:
         raise failure(response)
     try:
+        if response.status_code == httpx.codes.NO_CONTENT:
+            return adapter(report).validate_python(None)
         return adapter(report).validate_json(response.content)
     except ValidationError as error:
         raise not_understood(
@@ -236,6 +264,14 @@ def retry_after(response: httpx.Response) -> float | None:
         return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError):  # TypeError: a date without a zone
         return None
+
+
+def artifact_path(sha256: str) -> str:
+    """Return the address of an artifact; raises InvalidRequest for anything but a hash, which could be another one."""
+    if not re.fullmatch("[0-9a-f]{64}", sha256):
+        message = f"is {sha256[:80]!r}; an artifact has the 64 hexadecimal digits of its sha256 as its name"
+        raise InvalidRequest(f"$.sha256: {message}", errors=[FieldError(path="$.sha256", message=message)])
+    return f"/v1/artifacts/{sha256}"
 
 
 def _merged(request: BaseModel | Json | None, fields: dict[str, Any]) -> dict[str, Any]:

@@ -19,11 +19,13 @@ from ._base import (
 from ._exceptions import ConnectionFailed, NotUnderstood, ServerFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
     from ._reports import Clippings, Comparison, Diagnosis, MeanField, Spectrum
+    from ._uploads import Source, Upload
     from .schemas import (
+        Artifact,
         Catalog,
         Clipping,
         ClippingsRequest,
@@ -261,6 +263,25 @@ class Client(BaseClient):
             )
         )
 
+    def upload(self, source: Source, *, name: str | None = None) -> Artifact:
+        """Store a checkpoint or tensors once; requests then refer to them by hash.
+
+        `source` is a path, bytes or an open binary file, in any format that the service reads; a file is sent a piece
+        at a time. `name` is a label, the file's name unless given. The same content is stored once.
+
+            model = gh.upload("model.safetensors")
+            gh.diagnose(network={"cell": "rnn", "weights": model.reference("rnn.weight_hh_l0")}, depth=200)
+        """
+        return self._send(self._upload(source, name))
+
+    def artifact(self, sha256: str) -> Artifact:
+        """Ask what is in an artifact; raises NotFound where it is not there (any more)."""
+        return self._send(self._artifact(sha256))
+
+    def delete_artifact(self, sha256: str) -> None:
+        """Remove an artifact; raises NotFound where it is not there. Never tries again."""
+        self._send_once(self._deletion(sha256))
+
     def catalog(self) -> Catalog:
         """Ask what this service offers, and its limits."""
         return self._send(self._catalog())
@@ -295,6 +316,9 @@ class Client(BaseClient):
             with attempt:
                 return self._send_once(call)
         raise AssertionError("stamina ends with a result or an exception")
+
+    def _content(self, upload: Upload) -> Iterator[bytes]:
+        return upload.pieces()
 
     def _send_once(self, call: Call[Report]) -> Report:
         try:

@@ -9,7 +9,7 @@ GradhorizonError
 │   ├── NotApplicable       a diagnostic was asked for that means nothing for this network
 │   ├── LimitExceeded       a size is over a limit of the service: `limit` names it
 │   │   └── CostOverLimit   the estimated time or memory is over the limit
-│   └── NotFound            the service knows no such address
+│   └── NotFound            the service knows no such address, or has no such artifact
 ├── ServerFailed            the service, or a proxy before it, could not do its work
 │   ├── Overloaded          it takes no work at the moment: `retry_after` seconds, where it says so
 │   │   └── NotReady        it is still starting
@@ -118,7 +118,7 @@ class CostOverLimit(LimitExceeded):
 
 
 class NotFound(RequestRefused):
-    """The service knows no such address: an older service, or a wrong base URL."""
+    """The service knows no such address (an older service, a wrong base URL), or has no such artifact (any more)."""
 
     default_code = "not_found"
 
@@ -176,6 +176,7 @@ BY_CODE: dict[ErrorCode, type[RequestRefused | ServerFailed]] = {
     "invalid_request": InvalidRequest,
     "invalid_shape": InvalidRequest,
     "invalid_tensor": InvalidRequest,
+    "invalid_artifact": InvalidRequest,
     "unused_part": InvalidRequest,
     "cannot_run": CannotRun,
     "diagnostic_not_applicable": NotApplicable,
@@ -185,8 +186,10 @@ BY_CODE: dict[ErrorCode, type[RequestRefused | ServerFailed]] = {
     "unsupported_media_type": RequestRefused,
     "not_acceptable": RequestRefused,
     "not_found": NotFound,
+    "artifact_not_found": NotFound,
     "method_not_allowed": RequestRefused,
     "request_timeout": RequestRefused,
+    "insufficient_storage": LimitExceeded,
     "overloaded": Overloaded,
     "not_ready": NotReady,
     "computation_timeout": ComputationTimedOut,

@@ -7,6 +7,7 @@ what is reported are the same; only large arrays are handed over instead of bein
 from __future__ import annotations
 
 import asyncio
+from dataclasses import fields
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +19,8 @@ from ._base import BaseClient, adapter
 from ._client import Client
 from ._exceptions import CostOverLimit, RequestRefused, class_of
 from ._extras import service_extra
+from ._local_artifacts import PREFIX as ARTIFACTS
+from ._local_artifacts import LocalArtifacts
 from .schemas import FieldError
 
 if TYPE_CHECKING:
@@ -45,13 +48,17 @@ class Engine:
             from gradhorizon_service.analysis import catalog, tasks
             from gradhorizon_service.analysis.cost import Costs
             from gradhorizon_service.analysis.limits import Limits
+            from gradhorizon_service.artifacts.limits import ArtifactLimits
+        stored = {field.name for field in fields(ArtifactLimits)} & limits.keys()
+        self._artifact_limits = ArtifactLimits(**{name: limits.pop(name) for name in stored})
         self._limits = Limits(**limits)
+        self.artifacts = LocalArtifacts(self._artifact_limits)
         self._costs = Costs.measure()
         self._blas = ThreadpoolController()
         self._turn = Lock()
         self._answers: dict[str, Callable[[Body | None], object]] = {
             **{path: partial(self._computed, operation) for path, operation in tasks.OPERATIONS.items()},
-            "/v1/catalog": lambda _: catalog.build_catalog(self._limits),
+            "/v1/catalog": lambda _: catalog.build_catalog(self._limits, self._artifact_limits),
             "/healthz": lambda _: {"status": "ok"},
             "/readyz": lambda _: {"status": "ready"},
         }
@@ -61,16 +68,21 @@ class Engine:
         from gradhorizon_service.analysis.errors import RequestRefused as Refused
 
         try:
-            report = self._answers[call.path](call.body)
+            report = self._reported(call)
         except Refused as error:
             raise refusal(error) from error
-        fields = dict(report) if isinstance(report, BaseModel) else report
-        return adapter(call.report).validate_python(fields)
+        content = dict(report) if isinstance(report, BaseModel) else report
+        return adapter(call.report).validate_python(content)
+
+    def _reported(self, call: Call[Any]) -> object:
+        if call.path.startswith(ARTIFACTS):
+            return self.artifacts.answer(call)
+        return self._answers[call.path](call.body)
 
     def _computed(self, operation: Any, body: Body | None) -> object:
         from gradhorizon_service.analysis.tasks import run_inline
 
-        task = operation.prepare(_read(operation.request, body), self._limits, self._costs)
+        task = operation.prepare(_read(operation.request, body, self.artifacts), self._limits, self._costs)
         with self._turn, self._blas.limit(limits=1, user_api="blas"):
             return run_inline(task)
 
@@ -83,7 +95,8 @@ class InProcessClient(Client):
         self._engine = Engine(limits)
 
     def close(self) -> None:
-        """Do nothing: there are no connections."""
+        """Forget what was uploaded; there are no connections."""
+        self._engine.artifacts.close()
 
     def _send_once(self, call: Call[Report]) -> Report:
         return self._engine.answer(call)
@@ -97,7 +110,8 @@ class AsyncInProcessClient(AsyncClient):
         self._engine = Engine(limits)
 
     async def aclose(self) -> None:
-        """Do nothing: there are no connections."""
+        """Forget what was uploaded; there are no connections."""
+        self._engine.artifacts.close()
 
     async def _send_once(self, call: Call[Report]) -> Report:
         return await asyncio.to_thread(self._engine.answer, call)
@@ -113,7 +127,7 @@ def refusal(error: Any) -> RequestRefused:
     return refused
 
 
-def _read(model: type[Any], body: Body | None) -> Any:
+def _read(model: type[Any], body: Body | None, artifacts: LocalArtifacts) -> Any:
     from gradhorizon_service.analysis.reading import read_request
     from gradhorizon_service.formats.errors import JsonFault, TooManyValues
     from gradhorizon_service.formats.strict_json import read_json
@@ -125,4 +139,4 @@ def _read(model: type[Any], body: Body | None) -> Any:
         code = "limit_exceeded" if isinstance(fault, TooManyValues) else "invalid_json"
         error = FieldError(path=fault.path, message=fault.message)
         raise class_of(code, None)(f"{fault.path}: {fault.message}", code=code, errors=[error]) from None
-    return read_request(model, data, body.parts)
+    return read_request(model, data, body.parts, artifacts.load(data))

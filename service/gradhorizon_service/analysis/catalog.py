@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import fields
-from typing import Any, get_args
+from typing import Any, ClassVar, Protocol, get_args
 
 from pydantic import BaseModel
 
@@ -16,12 +16,17 @@ from gradhorizon.schemas import sources as source_models
 from gradhorizon_service.worker.activations import ACTIVATIONS
 from gradhorizon_service.worker.diagnostics import DIAGNOSTICS
 
-from .limits import Limits
 from .tasks import ENGINE_VERSION
 
 
-def build_catalog(limits: Limits) -> Catalog:
-    """Collect every table with a sentence for each entry."""
+class _Dataclass(Protocol):
+    """Any dataclass, as type checkers know it."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+def build_catalog(*limits: _Dataclass) -> Catalog:
+    """Collect every table with a sentence for each entry; every field of `limits` is a limit of this server."""
     return Catalog(
         engine_version=ENGINE_VERSION,
         cells=_offers(network_models.Network, "cell"),
@@ -42,7 +47,7 @@ def build_catalog(limits: Limits) -> Catalog:
             Offer(name=name, says=_first_sentence(row.compute.__doc__), parameters=[])
             for name, row in DIAGNOSTICS.items()
         ],
-        limits=_limits(limits),
+        limits=[limit for group in limits for limit in _limits(group)],
     )
 
 
@@ -75,7 +80,7 @@ def _families() -> list[tuple[str, str]]:
     return [(name, _first_sentence(family.__doc__)) for name, family in FAMILIES.items()]
 
 
-def _limits(limits: Limits) -> list[Limit]:
+def _limits(limits: _Dataclass) -> list[Limit]:
     return [
         Limit(name=f.name, value=float(getattr(limits, f.name)), says=_LIMITS[f.name]) for f in fields(limits)
     ]
@@ -94,4 +99,8 @@ _LIMITS = {
     "max_values": "numbers of clipped gradients in one answer",
     "sync_seconds": "estimated computing time of an answer, in seconds",
     "memory_bytes": "estimated memory of a computation, in bytes",
+    "max_artifact_bytes": "bytes of one artifact",
+    "max_artifact_tensors": "tensors in one artifact",
+    "artifact_quota_bytes": "bytes of all artifacts together",
+    "artifact_retention_seconds": "how long an artifact is kept after its last use, in seconds; 0 is for ever",
 }

@@ -24,6 +24,8 @@ from .errors import Fault, InvalidRequest
 
 RequestType = TypeVar("RequestType", bound=RequestModel)
 Tensors = Mapping[str, Array | Mapping[str, Array]]
+Artifacts = Mapping[tuple[str, str | None], Array | str]
+"""Hash and name of a tensor -> the array, or why there is none."""
 Steps = tuple[str | int, ...]
 
 MAX_FAULTS = 20
@@ -37,13 +39,15 @@ class UnusedPart(InvalidRequest):
     code = "unused_part"
 
 
-def read_request(model: type[RequestType], data: object, tensors: Tensors) -> RequestType:
-    """Validate `data` as `model`, resolving references to the parts in `tensors`.
+def read_request(
+    model: type[RequestType], data: object, tensors: Tensors, artifacts: Artifacts | None = None
+) -> RequestType:
+    """Validate `data` as `model`, resolving references to the parts in `tensors` and to `artifacts`.
 
     Arrays may stand for lists of numbers anywhere. Raises InvalidRequest with at most 20 faults, none of which repeats
     a value that was sent, and UnusedPart.
     """
-    store = TensorStore(tensors)
+    store = TensorStore(tensors, artifacts or {})
     request = _validated(model, data, store)
     unused = store.unused()
     if unused:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Generic
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 from starlette.responses import Response
 
 from gradhorizon.schemas.arrays import Array
@@ -20,16 +21,19 @@ from gradhorizon_service.analysis.encoding import encode
 from gradhorizon_service.analysis.limits import Limits
 from gradhorizon_service.analysis.reading import RequestType, read_request
 from gradhorizon_service.analysis.tasks import Task, run_inline, translate
+from gradhorizon_service.artifacts.references import Loaded, Reference, references_of
 from gradhorizon_service.formats.errors import JsonFault, TensorFault
 from gradhorizon_service.formats.strict_json import read_json
 from gradhorizon_service.formats.tensors import Content, read_tensors
 from gradhorizon_service.worker.errors import CannotRun
 
+from .admission import Hold
+from .artifacts import load_references
 from .bodies import Body, receive_body
+from .disconnects import unless_disconnected
 from .refusals import NotAcceptable, refused_json, refused_tensor
 from .service import Service
 
-Result = TypeVar("Result")
 Prepare = Callable[[RequestType, Limits, Costs], Task]
 
 JSON = "application/json"
@@ -43,14 +47,7 @@ async def answer(
     with service.pending.hold() as hold:
         body = await receive_body(request, service.settings, hold)
         try:
-            if hold.bytes > service.settings.inline_json_bytes:
-                report = await _unless_disconnected(request, _answer_large(service, body, model, prepare))
-            else:
-                task = _prepared(service, read_text(body.text), body, model, prepare)
-                if task.estimated_seconds <= service.settings.inline_seconds:
-                    report = encode(run_inline(task))
-                else:
-                    report = await _unless_disconnected(request, _computed(service, task))
+            report = await _Asked(request, service, body, hold, model, prepare).report()
         finally:
             await body.close()
     return Response(report, media_type=JSON)
@@ -76,12 +73,43 @@ def read_text(text: list[bytes]) -> Any:
         raise refused_json(fault) from None
 
 
-async def _answer_large(
-    service: Service, body: Body, model: type[RequestType], prepare: Prepare[RequestType]
-) -> bytes:
-    tree = await _read_elsewhere(service, body.text)
-    task = await asyncio.to_thread(_prepared, service, tree, body, model, prepare)
-    return await _computed(service, task)
+@dataclass(frozen=True)
+class _Asked(Generic[RequestType]):
+    """A request that has arrived, and what is to be made of it."""
+
+    request: Request
+    service: Service
+    body: Body
+    hold: Hold
+    model: type[RequestType]
+    prepare: Prepare[RequestType]
+
+    async def report(self) -> bytes:
+        """Answer small requests here and now, all others elsewhere and only as long as the client waits."""
+        settings = self.service.settings
+        if self.hold.bytes > settings.inline_json_bytes:
+            return await unless_disconnected(self.request, self._large())
+        tree = read_text(self.body.text)
+        if references := references_of(tree):
+            return await unless_disconnected(self.request, self._referring(tree, references))
+        task = self._prepared(tree)
+        if task.estimated_seconds <= settings.inline_seconds:
+            return encode(run_inline(task))
+        return await unless_disconnected(self.request, _computed(self.service, task))
+
+    async def _large(self) -> bytes:
+        tree = await _read_elsewhere(self.service, self.body.text)
+        return await self._referring(tree, await asyncio.to_thread(references_of, tree))
+
+    async def _referring(self, tree: Any, references: list[Reference]) -> bytes:
+        loaded = await load_references(self.service, references, self.hold)
+        task = await asyncio.to_thread(self._prepared, tree, loaded)
+        return await _computed(self.service, task)
+
+    def _prepared(self, tree: Any, artifacts: Loaded | None = None) -> Task:
+        tensors = _tensors(self.body, self.service.settings.max_body_bytes)
+        request = read_request(self.model, tree, tensors, artifacts)
+        return self.prepare(request, self.service.limits, self.service.costs)
 
 
 async def _read_elsewhere(service: Service, text: list[bytes]) -> Any:
@@ -94,13 +122,6 @@ async def _read_elsewhere(service: Service, text: list[bytes]) -> Any:
         )
     except JsonFault as fault:
         raise refused_json(fault) from None
-
-
-def _prepared(
-    service: Service, tree: Any, body: Body, model: type[RequestType], prepare: Prepare[RequestType]
-) -> Task:
-    tensors = _tensors(body, service.settings.max_body_bytes)
-    return prepare(read_request(model, tree, tensors), service.limits, service.costs)
 
 
 def _tensors(body: Body, max_bytes: int) -> Mapping[str, Content]:
@@ -130,23 +151,3 @@ async def _computed(service: Service, task: Task) -> bytes:
     except CannotRun as error:
         raise translate(error) from error
     return await asyncio.to_thread(lambda: encode(task.report(result, seconds)))
-
-
-async def _unless_disconnected(request: Request, work: Coroutine[Any, Any, Result]) -> Result:
-    """Await the work, and abandon it as soon as the client has gone: its slot belongs to somebody else."""
-    working = asyncio.create_task(work)
-    leaving = asyncio.create_task(_disconnected(request))
-    try:
-        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not working.done():
-            raise ClientDisconnect
-        return working.result()
-    finally:
-        working.cancel()
-        leaving.cancel()
-        await asyncio.wait((working, leaving))
-
-
-async def _disconnected(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

@@ -21,7 +21,8 @@ from .service import running_service
 _DESCRIPTION = """
 Arrays are nested lists, or `{"tensor": "part"}` for a binary part of a `multipart/form-data` request: the part
 `request` is the JSON, every other part is a `.npy`, `.npz` or `.safetensors` file (`"name"` beside `"tensor"` picks one
-of an archive's arrays).
+of an archive's arrays), or `{"artifact": "<sha256>", "name": "tensor"}` for a tensor of a file uploaded before
+(`POST /v1/artifacts`).
 
 JSON is strict both ways. In fields named `log10_...` `null` means exactly zero. Every failure is
 `application/problem+json` with a stable `code`, a sentence that says what to change, and JSON paths.

@@ -41,9 +41,7 @@ class Body:
 
 async def receive_body(request: Request, settings: Settings, hold: Hold) -> Body:
     """Receive a JSON or multipart body; raises a RequestRefused, or ClientDisconnect."""
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
-    if encoding != "identity":
-        raise UnsupportedMediaType("bodies are read as they are: send no Content-Encoding")
+    require_identity(request)
     media_type, _, parameters = request.headers.get("content-type", "").partition(";")
     receive = _RECEIVERS.get(media_type.strip().lower())
     if receive is None:
@@ -55,6 +53,19 @@ async def receive_body(request: Request, settings: Settings, hold: Hold) -> Body
             "JSON is UTF-8: send Content-Type: application/json without another charset"
         )
     return await receive(request, settings, hold)
+
+
+def require_identity(request: Request) -> None:
+    """Raise UnsupportedMediaType where the body is compressed."""
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise UnsupportedMediaType("bodies are read as they are: send no Content-Encoding")
+
+
+def declared_bytes(request: Request) -> int | None:
+    """Return the length of the body, where the client says it."""
+    declared = request.headers.get("content-length", "")
+    return int(declared) if declared.isdecimal() else None
 
 
 async def _receive_json(request: Request, settings: Settings, hold: Hold) -> Body:
@@ -118,8 +129,7 @@ async def _limited(
     request: Request, limit: int, too_large: BodyTooLarge, hold: Hold
 ) -> AsyncGenerator[bytes, None]:
     """The body's chunks, refused by the declared length or, where there is none, as soon as too much has come."""
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > limit:
+    if (declared_bytes(request) or 0) > limit:
         raise too_large
     received = 0
     async for chunk in request.stream():

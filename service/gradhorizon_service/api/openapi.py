@@ -33,6 +33,19 @@ COMPUTING: tuple[ErrorCode, ...] = (
 """What can go wrong where a body is read and computed; each stands for its status."""
 
 
+UPLOADING: tuple[ErrorCode, ...] = (
+    "not_acceptable",
+    "request_timeout",
+    "body_too_large",
+    "unsupported_media_type",
+    "invalid_artifact",
+    "internal_error",
+    "overloaded",
+    "insufficient_storage",
+)
+"""What can go wrong where a file is received."""
+
+
 def problems(*codes: ErrorCode) -> dict[int | str, dict[str, Any]]:
     """Describe the failures of an operation, by status."""
     return {
@@ -68,6 +81,15 @@ def request_body(
     content = {"application/json": {"schema": reference, "examples": examples}}
     if tensor_example is not None:
         content["multipart/form-data"] = multipart
+    return {"requestBody": {"required": True, "content": content}}
+
+
+def file_body() -> dict[str, Any]:
+    """Describe a body that is a file as it is."""
+    says = "The file as it is: .safetensors, .npz, .npy or another format that the service reads; not a form."
+    content = {
+        "application/octet-stream": {"schema": {"type": "string", "format": "binary", "description": says}}
+    }
     return {"requestBody": {"required": True, "content": content}}
 
 

@@ -25,9 +25,23 @@ def _read_json(pieces: Iterable[memoryview]) -> Any:
     return read_json(b"".join(pieces))
 
 
+def _inspect_artifact(*arguments: Any) -> Any:
+    from gradhorizon_service.artifacts import inspection  # 0.15 s, which most processes never need
+
+    return inspection.inspect(*arguments)
+
+
+def _load_tensors(*arguments: Any) -> Any:
+    from gradhorizon_service.artifacts import inspection
+
+    return inspection.load(*arguments)
+
+
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     **{name: _timed(function) for name, function in COMPUTATIONS.items()},
     "read_json": _read_json,
+    "inspect_artifact": _inspect_artifact,
+    "load_tensors": _load_tensors,
 }
 TABLE = f"{__name__}:FUNCTIONS"
 """What a pool is told, so that its processes find the functions."""

@@ -1,5 +1,6 @@
 """Wire types: what a request may say and what a report holds. One noun a file."""
 
+from .artifacts import Artifact, ArtifactTensor
 from .catalog import Catalog, Limit, Offer
 from .clipping import Clipping
 from .clippings import Clippings, ClippingsRequest
@@ -14,6 +15,8 @@ from .sources import Source
 from .spectra import Spectrum, SpectrumRequest
 
 __all__ = [
+    "Artifact",
+    "ArtifactTensor",
     "Catalog",
     "Clipping",
     "Clippings",

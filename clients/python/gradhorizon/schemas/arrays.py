@@ -1,4 +1,4 @@
-"""Arrays in requests: nested lists of numbers, references to binary parts, or NumPy arrays, all read into NumPy.
+"""Arrays in requests: nested lists, references to binary parts and artifacts, or NumPy arrays, all read into NumPy.
 
 A reference is resolved from the validation context (`TensorStore`), so that a validated request holds arrays only
 and nothing behind this module needs to know how a number travelled.
@@ -6,7 +6,7 @@ and nothing behind this module needs to know how a number travelled.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -24,17 +24,22 @@ CONTEXT_KEY = "tensors"
 
 @dataclass
 class TensorStore:
-    """The binary parts that came with a request: part name -> array, or -> {name -> array} for an archive."""
+    """What references of a request mean.
+
+    `parts` are the binary parts that came with it: part name -> array, or -> {name -> array} for an archive.
+    `artifacts` are the tensors of artifacts it refers to: (hash, name) -> array, or -> why there is none.
+    """
 
     parts: Mapping[str, Array | Mapping[str, Array]] = field(default_factory=dict)
+    artifacts: Mapping[tuple[str, str | None], Array | str] = field(default_factory=dict)
     used: set[str] = field(default_factory=set)
-    _read: dict[tuple[str, str | None, str], Array] = field(default_factory=dict)
+    _read: dict[tuple[str, str, str | None, str], Array] = field(default_factory=dict)
 
-    def numbers(self, part: str, name: str | None, kind: str) -> Array:
-        """Return the numbers a reference means, read once: many references to a part hold no more than one."""
-        key = (part, name, kind)
+    def numbers(self, way: str, target: str, name: str | None, kind: str) -> Array:
+        """Return the numbers a reference means, read once: many references to an array hold no more than one."""
+        key = (way, target, name, kind)
         if key not in self._read:
-            self._read[key] = _converted(self.resolve(part, name), kind)
+            self._read[key] = _converted(REFERENCES[way](self, target, name), kind)
         return self._read[key]
 
     def resolve(self, part: str, name: str | None) -> Array:
@@ -56,6 +61,13 @@ class TensorStore:
         if name not in content:
             raise _fault("tensor_not_found", f"part {part!r} holds no array named {name!r}")
         return content[name]
+
+    def resolve_artifact(self, sha256: str, name: str | None) -> Array:
+        """Return the tensor of an artifact; raises PydanticCustomError where there is none."""
+        found = self.artifacts.get((sha256, name), "refers to an artifact, and there are none here")
+        if isinstance(found, str):
+            raise _fault("tensor_not_found", found)
+        return found
 
     def unused(self) -> list[str]:
         """Names of parts that no field referred to, sorted."""
@@ -94,7 +106,7 @@ class ArrayRule:
             for _ in range(axes):
                 nested = {"type": "array", "items": nested}
             forms.append(nested)
-        return {"anyOf": [*forms, _REFERENCE_SCHEMA]}
+        return {"anyOf": [*forms, *_REFERENCE_SCHEMAS]}
 
     def _numbers(self, value: Any, info: core_schema.ValidationInfo) -> Array:
         if isinstance(value, Mapping):
@@ -140,23 +152,39 @@ def _as_array(value: Any, kind: str) -> Array:
             raise _fault("array_not_finite", "holds a number too large for float64") from None
     if isinstance(value, (complex, np.number)):
         return np.asarray(value)
-    raise _fault("array_wrong_type", "must be numbers in nested lists, or {'tensor': part}")
+    raise _fault(
+        "array_wrong_type", "must be numbers in nested lists, {'tensor': part} or {'artifact': sha256}"
+    )
 
 
 def _referenced(value: Mapping[str, Any], info: core_schema.ValidationInfo, kind: str) -> Array:
-    part, name = value.get("tensor"), value.get("name")
+    ways = [way for way in REFERENCES if way in value]
+    target, name = value.get(ways[0]) if ways else None, value.get("name")
     if (
-        not isinstance(part, str)
+        not isinstance(target, str)
         or not (name is None or isinstance(name, str))
-        or set(value) - {"tensor", "name"}
+        or set(value) - {ways[0], "name"}
     ):
         raise _fault(
-            "tensor_reference", "must be {'tensor': part} or {'tensor': part, 'name': array in the part}"
+            "tensor_reference",
+            "must be {'tensor': part} or {'artifact': sha256}, with 'name' where there are several arrays in it",
         )
     store = (info.context or {}).get(CONTEXT_KEY)
     if not isinstance(store, TensorStore):
-        raise _fault("tensor_not_found", "refers to a part, but the request came without parts")
-    return store.numbers(part, name, kind)
+        raise _fault("tensor_not_found", "refers to what came with no request; only a service can look it up")
+    return store.numbers(ways[0], target, name, kind)
+
+
+REFERENCES: Mapping[str, Callable[[TensorStore, str, str | None], Array]] = {
+    "tensor": TensorStore.resolve,
+    "artifact": TensorStore.resolve_artifact,
+}
+"""The key that tells what an array is referred to by -> how it is found."""
+
+
+def is_reference(value: Any) -> bool:
+    """Whether an object stands for an array elsewhere."""
+    return isinstance(value, Mapping) and not REFERENCES.keys().isdisjoint(value)
 
 
 def _check_numbers(value: list[Any] | tuple[Any, ...], path: str) -> None:
@@ -226,13 +254,28 @@ def _to_list(array: Array) -> Any:
     return array.tolist()
 
 
-_REFERENCE_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "description": "A binary part of the multipart request; `name` picks an array of an .npz or .safetensors part.",
-    "properties": {"tensor": {"type": "string"}, "name": {"type": "string"}},
-    "required": ["tensor"],
-    "additionalProperties": False,
-}
+def _reference_schema(key: str, target: dict[str, Any], says: str) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "description": says,
+        "properties": {key: target, "name": {"type": "string"}},
+        "required": [key],
+        "additionalProperties": False,
+    }
+
+
+_REFERENCE_SCHEMAS: list[dict[str, Any]] = [
+    _reference_schema(
+        "tensor",
+        {"type": "string"},
+        "A binary part of the multipart request; `name` picks an array of an .npz or .safetensors part.",
+    ),
+    _reference_schema(
+        "artifact",
+        {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+        "A file uploaded before, by its sha256; `name` picks one of its tensors.",
+    ),
+]
 
 VectorValues = Annotated[Array, ArrayRule(axes=(1,), scalar=True)]
 """(n,) float64; one number fills it (the 0-d array is broadcast where the length is known)."""

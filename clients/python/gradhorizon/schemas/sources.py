@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from ._base import RequestModel
-from .arrays import ComplexValues, ListValues, MatrixValues
+from .arrays import REFERENCES, ComplexValues, ListValues, MatrixValues, is_reference
 
 Size = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -201,20 +201,21 @@ class EnsembleSource(RequestModel):
 
 
 def tensor_as_values(data: Any) -> Any:
-    """Read {"tensor": part, "name": ...} beside the other fields as {"values": {"tensor": part, ...}}."""
-    if not isinstance(data, dict) or "tensor" not in data or "values" in data:
+    """Read a reference beside the other fields, {"tensor": part, "name": ...}, as {"values": {"tensor": part, ...}}."""
+    if not isinstance(data, dict) or not is_reference(data) or "values" in data:
         return data
-    rest = {key: value for key, value in data.items() if key not in ("tensor", "name")}
-    if isinstance(data["tensor"], dict) and "name" not in data:
-        return {**rest, "values": data["tensor"]}
-    reference = {key: data[key] for key in ("tensor", "name") if key in data}
+    keys = {*REFERENCES, "name"}
+    rest = {key: value for key, value in data.items() if key not in keys}
+    reference = {key: value for key, value in data.items() if key in keys}
+    if reference.keys() == {"tensor"} and isinstance(reference["tensor"], dict):
+        return {**rest, "values": reference["tensor"]}
     return {**rest, "values": reference}
 
 
 def _bare_matrix(value: Any) -> Any:
-    """A nested list, an array or a tensor reference stands for a matrix source."""
+    """A nested list, an array or a reference stands for a matrix source."""
     if isinstance(value, (list, np.ndarray)) or (
-        isinstance(value, dict) and "source" not in value and "tensor" in value
+        isinstance(value, dict) and "source" not in value and is_reference(value)
     ):
         return {"source": "matrix", "values": value}
     return value
@@ -237,4 +238,4 @@ Source = Annotated[
     ),
     BeforeValidator(_bare_matrix),
 ]
-"""One matrix; a nested list or a tensor reference stands for a `matrix` source."""
+"""One matrix; a nested list or a reference stands for a `matrix` source."""

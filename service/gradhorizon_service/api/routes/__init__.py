@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from . import catalog, clippings, comparisons, diagnoses, health, mean_fields, spectra
+from . import artifacts, catalog, clippings, comparisons, diagnoses, health, mean_fields, spectra
 
 ROUTERS: tuple[APIRouter, ...] = (
     diagnoses.router,
@@ -10,6 +10,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     spectra.router,
     clippings.router,
     mean_fields.router,
+    artifacts.router,
     catalog.router,
     health.router,
 )

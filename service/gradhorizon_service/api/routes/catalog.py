@@ -18,4 +18,6 @@ router = APIRouter(tags=["catalog"])
 async def catalog(request: Request, service: ServiceDep) -> Response:
     """Cells, activations, sources, diagnostics and limits, with a sentence each."""
     require_json_accepted(request)
-    return Response(encode(build_catalog(service.limits)), media_type=JSON)
+    return Response(
+        encode(build_catalog(service.limits, service.settings.artifact_limits())), media_type=JSON
+    )
