@@ -119,6 +119,20 @@ def test_slope_is_the_derivative_of_the_value(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_bend_is_the_derivative_of_the_slope(name: str) -> None:
+    points, step = np.linspace(-2.9, 2.9, 30), 1e-6
+    activation = ACTIVATIONS[name]()
+    differences = (activation.slope(points + step) - activation.slope(points - step)) / (2.0 * step)
+    np.testing.assert_allclose(activation.bend(points), differences, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_bend_is_finite_however_large_the_preactivation(name: str) -> None:
+    bend = ACTIVATIONS[name]().bend(np.array([-1e300, -800.0, -40.0, 40.0, 800.0, 1e300]))
+    assert np.isfinite(bend).all()
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_largest_slope_is_the_supremum(name: str) -> None:
     activation = ACTIVATIONS[name]()
     slopes = np.abs(activation.slope(np.concatenate([np.linspace(-30.0, 30.0, 60001), np.zeros(1)])))

@@ -47,6 +47,10 @@ class Activation(Protocol):
         """ln abs(phi'(a)), right where phi' itself underflows; -inf where the slope is exactly zero."""
         ...
 
+    def bend(self, a: Array) -> Array:
+        """phi''(a), to rounding of the slope's own size; zero at kinks."""
+        ...
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -62,6 +66,9 @@ class Identity:
         return np.ones_like(a)
 
     def log_slope(self, a: Array) -> Array:
+        return np.zeros_like(a)
+
+    def bend(self, a: Array) -> Array:
         return np.zeros_like(a)
 
 
@@ -89,6 +96,9 @@ class Tanh:
         size = np.minimum(np.abs(a), 8e307)  # twice that is still a float64
         return 2.0 * (LN_2 - size - np.log1p(np.exp(-2.0 * size)))
 
+    def bend(self, a: Array) -> Array:
+        return np.asarray(-2.0 * np.tanh(a) * self.slope(a))
+
 
 @dataclass(frozen=True)
 class Sigmoid:
@@ -108,6 +118,9 @@ class Sigmoid:
         size = np.abs(a)
         return -size - 2.0 * np.log1p(np.exp(-size))
 
+    def bend(self, a: Array) -> Array:
+        return np.asarray(-np.tanh(0.5 * a) * self.slope(a))
+
 
 @dataclass(frozen=True)
 class Relu:
@@ -124,6 +137,9 @@ class Relu:
 
     def log_slope(self, a: Array) -> Array:
         return np.where(a > 0.0, 0.0, -np.inf)
+
+    def bend(self, a: Array) -> Array:
+        return np.zeros_like(a)
 
 
 @dataclass(frozen=True)
@@ -146,6 +162,9 @@ class LeakyRelu:
     def log_slope(self, a: Array) -> Array:
         return np.where(a > 0.0, 0.0, _scalar_log(abs(self.negative_slope)))
 
+    def bend(self, a: Array) -> Array:
+        return np.zeros_like(a)
+
 
 @dataclass(frozen=True)
 class HardTanh:
@@ -162,6 +181,9 @@ class HardTanh:
 
     def log_slope(self, a: Array) -> Array:
         return np.where(np.abs(a) < 1.0, 0.0, -np.inf)
+
+    def bend(self, a: Array) -> Array:
+        return np.zeros_like(a)
 
 
 @dataclass(frozen=True)
@@ -186,6 +208,10 @@ class Softplus:
         x = self.beta * a
         return np.where(x > self.threshold, 0.0, log_expit(x))
 
+    def bend(self, a: Array) -> Array:
+        x = self.beta * a
+        return np.where(x > self.threshold, 0.0, self.beta * expit(x) * expit(-x))
+
 
 @dataclass(frozen=True)
 class Softsign:
@@ -202,6 +228,9 @@ class Softsign:
 
     def log_slope(self, a: Array) -> Array:
         return -2.0 * np.log1p(np.abs(a))
+
+    def bend(self, a: Array) -> Array:
+        return np.asarray(-2.0 * np.sign(a) * (1.0 / (1.0 + np.abs(a))) ** 3)
 
 
 @dataclass(frozen=True)
@@ -224,6 +253,9 @@ class Elu:
     def log_slope(self, a: Array) -> Array:
         return np.where(a > 0.0, 0.0, a + _scalar_log(abs(self.alpha)))
 
+    def bend(self, a: Array) -> Array:
+        return np.where(a > 0.0, 0.0, self.alpha * np.exp(np.minimum(a, 0.0)))
+
 
 @dataclass(frozen=True)
 class Selu:
@@ -242,6 +274,9 @@ class Selu:
 
     def log_slope(self, a: Array) -> Array:
         return math.log(self.scale) + np.where(a > 0.0, 0.0, a + math.log(self.alpha))
+
+    def bend(self, a: Array) -> Array:
+        return self.scale * np.where(a > 0.0, 0.0, self.alpha * np.exp(np.minimum(a, 0.0)))
 
 
 @dataclass(frozen=True)
@@ -262,6 +297,9 @@ class Silu:
 
     def log_slope(self, a: Array) -> Array:
         return log_expit(a) + _log_abs(1.0 + a * expit(-a))
+
+    def bend(self, a: Array) -> Array:
+        return np.asarray(expit(a) * expit(-a) * (2.0 - a * np.tanh(0.5 * a)))
 
 
 @dataclass(frozen=True)
@@ -290,6 +328,10 @@ class Gelu:
         tail = _log_abs(mantissa) - np.square(np.minimum(size, 1e154)) / 2.0  # its square is still a float64
         return np.where(a < 0.0, tail, np.log1p(-_gaussian(size, 0.5) * mantissa))
 
+    def bend(self, a: Array) -> Array:
+        size = np.minimum(np.abs(a), 40.0)  # the result is zero there, and 1e300 has no square
+        return _gaussian(size, 0.5) * (2.0 - size * size) / math.sqrt(2.0 * math.pi)
+
     @staticmethod
     def _mantissa(size: Array) -> Array:
         """m(-size), for size >= 0."""
@@ -313,6 +355,9 @@ class Erf:
         size = np.minimum(np.abs(a), 1e154)  # its square is still a float64
         return math.log(self.largest_slope) - size * size
 
+    def bend(self, a: Array) -> Array:
+        return -2.0 * np.clip(a, -40.0, 40.0) * self.slope(a)
+
 
 @dataclass(frozen=True)
 class Sin:
@@ -329,6 +374,9 @@ class Sin:
 
     def log_slope(self, a: Array) -> Array:
         return _log_abs(np.cos(a))
+
+    def bend(self, a: Array) -> Array:
+        return -np.sin(a)
 
 
 ACTIVATIONS: Mapping[str, Callable[..., Activation]] = {
