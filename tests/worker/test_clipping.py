@@ -16,6 +16,7 @@ from gradhorizon_service.worker.clipping import (
     ClippingPolicy,
     clip,
     clip_norms,
+    clip_runs,
     clip_tensors,
 )
 from gradhorizon_service.worker.parameter_gradients import ScaledArray
@@ -288,3 +289,43 @@ def test_the_factor_is_what_gradients_were_multiplied_by(framework: str, dtype: 
     for name, before in found.before.items():
         expected = before.astype(np.float64) * found.factors[name]
         assert agrees(found.after[name], expected, dtype)
+
+
+EXTREMES = {
+    "ordinary": 1.0,
+    "small": 1e-4,
+    "overflowing squares": 1e25,
+    "underflowing squares": 1e-30,
+    "zero": 0.0,
+    "infinite": np.inf,
+    "nan": np.nan,
+}
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.5])
+@pytest.mark.parametrize("framework", [*FRAMEWORKS, "value", "none", "per_step"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_many_runs_are_clipped_as_each_would_be_alone(framework: str, dtype: str, threshold: float) -> None:
+    """Bit for bit, whatever stands beside it."""
+    rng = np.random.default_rng(0)
+    scales = np.array([*EXTREMES.values()])
+    with np.errstate(invalid="ignore"):
+        runs = {
+            "weights": (scales[:, None, None] * rng.standard_normal((len(scales), 3, 4))).astype(dtype),
+            "bias": (scales[:, None] * rng.standard_normal((len(scales), 5))).astype(dtype),
+        }
+    policy = (
+        by_norm(framework, threshold) if framework in FRAMEWORKS else ClippingPolicy(framework, threshold)
+    )
+    after, triggered = clip_runs(policy, runs, dtype)
+    for run in range(len(scales)):
+        alone = {name: values[run] for name, values in runs.items()}
+        if framework == "per_step":  # acts elsewhere
+            expected, stepped_in = alone, False
+        else:
+            found = clip_tensors(policy, alone, dtype)
+            expected, stepped_in = found.after, found.triggered
+        assert triggered[run] == stepped_in
+        for name, values in expected.items():
+            assert after[name].dtype == values.dtype
+            np.testing.assert_array_equal(after[name][run], values)

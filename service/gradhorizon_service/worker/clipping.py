@@ -84,6 +84,23 @@ def clip_tensors(policy: ClippingPolicy, before: Tensors, dtype: str) -> Clipped
         return _by_norm(policy, _RULES[policy.rule], before, precision)
 
 
+def clip_runs(policy: ClippingPolicy, before: Tensors, dtype: str) -> tuple[Tensors, Array]:
+    """Clip the gradients of many runs, each run by itself: tensors (R, ...), and for each run whether it was clipped.
+
+    Policies that act elsewhere, as `none` and `per_step` do, leave them as they are.
+    """
+    precision = PRECISIONS[dtype]
+    rows = {name: g.reshape(len(g), -1) for name, g in before.items()}
+    runs = len(next(iter(rows.values())))
+    with np.errstate(all="ignore"):
+        if policy.kind in ("none", "per_step"):
+            return before, np.zeros(runs, dtype=bool)
+        if policy.kind == "value":
+            return _runs_by_value(policy, before, precision)
+        found = _rows_by_norm(policy, _RULES[policy.rule], rows, precision)
+    return {name: found.after[name].reshape(g.shape) for name, g in before.items()}, found.triggered
+
+
 @dataclass(frozen=True, eq=False)
 class ClippedNorms:
     """For each of many gradients: the norm as the framework forms it, the factor, and whether the policy stepped in."""
@@ -104,11 +121,16 @@ def clip_norms(policy: ClippingPolicy, norms: Array, dtype: str) -> ClippedNorms
 
 
 def _by_value(policy: ClippingPolicy, before: Tensors, precision: Precision) -> Clipped:
+    after, triggered = _runs_by_value(policy, {name: g[None] for name, g in before.items()}, precision)
+    return Clipped(before, {name: g[0] for name, g in after.items()}, bool(triggered.any()), None, None)
+
+
+def _runs_by_value(policy: ClippingPolicy, before: Tensors, precision: Precision) -> tuple[Tensors, Array]:
     limit = precision.cast(np.asarray(policy.threshold))
     after = {name: np.clip(g, -limit, limit) for name, g in before.items()}
     # A NaN is cut by nothing, and neither is it within the limit.
-    triggered = any(not bool((np.abs(g) <= limit).all()) for g in before.values())
-    return Clipped(before, after, triggered, None, None)
+    beyond = [~(np.abs(g) <= limit).reshape(len(g), -1).all(axis=1) for g in before.values()]
+    return after, np.any(beyond, axis=0) if beyond else np.zeros(1, dtype=bool)
 
 
 @dataclass(frozen=True)
@@ -129,25 +151,45 @@ class _Rule:
 
 
 def _by_norm(policy: ClippingPolicy, rule: _Rule, before: Tensors, precision: Precision) -> Clipped:
-    limit = precision.cast(np.asarray(policy.threshold))
     if not before:  # of a network that diverged at its first step
         return Clipped(before, {}, False, 0.0, {})
-    groups = [[name] for name in before] if rule.each else [list(before)]
-    after: Tensors = {}
-    factors: dict[str, float] = {}
-    triggered = False
-    found = None
-    for names in groups:
-        found = _norm_and_factor(policy, rule, [before[name].reshape(1, -1) for name in names], precision)
-        norm, factor, steps_in = found.norm[0], found.factor[0], bool(found.triggered[0])
-        off = rule.zero_is_off and policy.threshold == 0.0
-        for name in names:
-            after[name] = before[name] if off else rule.apply(before[name], norm, factor, limit, precision)
-            factors[name] = float(factor)
-        triggered |= steps_in
+    rows = {name: g.reshape(1, -1) for name, g in before.items()}
+    found = _rows_by_norm(policy, rule, rows, precision)
     return Clipped(
-        before, after, triggered, None if rule.each or found is None else float(found.norm[0]), factors
+        before,
+        {name: found.after[name].reshape(g.shape) for name, g in before.items()},
+        bool(found.triggered[0]),
+        None if found.norm is None else float(found.norm[0]),
+        {name: float(factor[0]) for name, factor in found.factors.items()},
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _ClippedRows:
+    """Tensors (R, n) after clipping, and for each row: was it clipped, of which norm, by which factors."""
+
+    after: Tensors
+    triggered: Array
+    norm: Array | None
+    factors: dict[str, Array]
+
+
+def _rows_by_norm(policy: ClippingPolicy, rule: _Rule, before: Tensors, precision: Precision) -> _ClippedRows:
+    limit = precision.cast(np.asarray(policy.threshold))
+    groups = [[name] for name in before] if rule.each else [list(before)]
+    off = rule.zero_is_off and policy.threshold == 0.0
+    after: Tensors = {}
+    factors: dict[str, Array] = {}
+    triggered = np.zeros(len(next(iter(before.values()))), dtype=bool)
+    norm = None
+    for names in groups:
+        found = _norm_and_factor(policy, rule, [before[name] for name in names], precision)
+        norm, column = found.norm, (found.norm[:, None], found.factor[:, None])
+        for name in names:
+            after[name] = before[name] if off else rule.apply(before[name], *column, limit, precision)
+            factors[name] = found.factor
+        triggered |= found.triggered
+    return _ClippedRows(after, triggered, None if rule.each else norm, factors)
 
 
 def _norm_and_factor(
@@ -229,8 +271,8 @@ _RULES: Mapping[str, _Rule] = {
         norm=_root_of_sum,
         factor=_ratio_above,
         within=lambda norm, limit, factor: norm < limit,
-        apply=lambda g, norm, factor, limit, precision: (
-            g if norm < limit else precision.rounded(precision.rounded(g / norm) * limit)
+        apply=lambda g, norm, factor, limit, precision: np.where(
+            norm < limit, g, precision.rounded(precision.rounded(g / norm) * limit)
         ),
     ),
     "keras": _Rule(
