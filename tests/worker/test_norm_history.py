@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from gradhorizon_service.worker.grid import thinned_evenly
 from gradhorizon_service.worker.norm_history import (
     SHOWN_STEPS,
     describe,
     hill,
     norm_statistics,
     robust_spread,
-    thinned_evenly,
 )
 
 RNG = np.random.default_rng(0)

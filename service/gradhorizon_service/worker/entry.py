@@ -11,6 +11,7 @@ import numpy as np
 from . import runs
 from ._types import Array
 from .clippings import clippings
+from .descents import run_descent
 from .diagnostics import DIAGNOSTICS
 from .diagnostics.nonnormality import Nonnormality, matrix_nonnormality
 from .diagnostics.spectrum import Spectrum, matrix_spectrum
@@ -103,6 +104,7 @@ FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {
     "diagnose": diagnose,
     "compare": compare,
     "clippings": clippings,
+    "descend": run_descent,
     "spectrum": analyse_spectrum,
     "mean_field": analyse_mean_field,
 }

@@ -18,3 +18,10 @@ def thinned(last: int, max_points: int) -> Array:
     sparse = np.geomspace(max(dense, 1), last, max_points - dense)
     points = np.unique(np.concatenate([np.arange(dense), np.round(sparse).astype(np.int64), [last]]))
     return points if len(points) <= max_points else np.delete(points, -2)
+
+
+def thinned_evenly(indices: Array, max_points: int) -> Array:
+    """At most max_points of these, evenly spaced, both ends held."""
+    if len(indices) <= max_points:
+        return indices
+    return indices[np.round(np.linspace(0, len(indices) - 1, max_points)).astype(np.int64)]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ._types import Array
+from .grid import thinned_evenly
 from .horizon import LN10
 from .statistics import median
 
@@ -162,13 +163,6 @@ def log10(values: Array | float) -> Array:
     """log10 with minus infinity for zero."""
     with np.errstate(divide="ignore"):
         return np.asarray(np.log10(values))
-
-
-def thinned_evenly(indices: Array, max_points: int) -> Array:
-    """At most max_points of these, evenly spaced, both ends held."""
-    if len(indices) <= max_points:
-        return indices
-    return indices[np.round(np.linspace(0, len(indices) - 1, max_points)).astype(np.int64)]
 
 
 def times(count: int, what: str) -> str:
