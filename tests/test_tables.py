@@ -8,9 +8,12 @@ from typing import Any, get_args
 import pytest
 from pydantic import BaseModel
 
-from gradhorizon.schemas import diagnoses, networks, sources
+from gradhorizon.schemas import descents, diagnoses, networks, sources
+from gradhorizon_service.analysis.tasks.descents import BUILDERS as DESCENT_TASKS
 from gradhorizon_service.worker.activations import ACTIVATIONS
 from gradhorizon_service.worker.cells import CELLS
+from gradhorizon_service.worker.descents.cells import CELLS as TRAINED_CELLS
+from gradhorizon_service.worker.descents.optimizers import OPTIMIZERS
 from gradhorizon_service.worker.diagnostics import DIAGNOSTICS
 from gradhorizon_service.worker.sources import FAMILIES
 
@@ -36,6 +39,9 @@ PAIRS = {
     "cells": (tags(networks.Network, "cell"), set(CELLS)),
     "activations": (literals(networks.ActivationName), set(ACTIVATIONS)),
     "diagnostics": (literals(diagnoses.DiagnosticName), set(DIAGNOSTICS)),
+    "cells of descents": (tags(descents.TrainedCell, "kind"), set(TRAINED_CELLS)),
+    "optimizers": (tags(descents.DescentOptimizer, "kind"), set(OPTIMIZERS)),
+    "tasks of descents": (tags(descents.DescentTask, "kind"), set(DESCENT_TASKS)),
     "ensembles": (literals(sources.Family), set(FAMILIES)),
 }
 

@@ -36,6 +36,14 @@ def test_the_example_of_clippings_runs(live_url: str) -> None:
     assert names["then"].advice.threshold < 10
 
 
+def test_the_example_of_descents_runs(live_url: str) -> None:
+    names = names_after_running("descents.md", live_url)
+    free, clipped = names["cliff"].runs
+    assert free.step_back.progress_lost > 0.9
+    assert clipped.step_back is None or clipped.step_back.progress_lost < 0.1
+    assert names["after"].horizon.steps is not None or names["after"].horizon.censored
+
+
 def test_every_error_is_documented() -> None:
     errors = {
         name

@@ -209,6 +209,43 @@ POLICIES = [
 ]
 HOLES = np.where(np.arange(5000) % 999 == 7, np.nan, RNG.lognormal(size=5000))
 
+DESCENTS: dict[str, dict[str, Any]] = {
+    "cliff": {"task": {"kind": "cliff"}, "policies": POLICIES[:2], "steps": 20},
+    "recurrence that leaves float32": {
+        "task": {"kind": "recurrence", "weights": 9.0 * np.eye(2), "length": 50},
+        "policies": {"none": {"kind": "none"}, "value": {"kind": "value", "threshold": 1e-3}},
+        "include": ["parameters", "initial_parameters", "data", "runs"],
+        "steps": 6,
+        "seeds": 2,
+    },
+    "a large matrix": {"task": {"kind": "recurrence", "weights": LARGE[:70, :70]}, "seeds": [5], "steps": 2},
+    "adding": {
+        "task": {"kind": "adding", "length": 6},
+        "cell": {"kind": "gru", "hidden_size": 3},
+        "optimizer": {"kind": "adam"},
+        "include": ["parameters", "data", "runs"],
+        "steps": 5,
+        "seeds": 2,
+        "test_size": 3,
+    },
+    "refused": {"task": {"kind": "cliff"}, "cell": {"kind": "rnn"}},
+    "refused shape": {"task": {"kind": "recurrence", "weights": [[1.0, 2.0]]}},
+}
+
+
+def answer_of(client: Client, request: dict[str, Any]) -> Any:
+    try:
+        return client.descend(request)
+    except gradhorizon.RequestRefused as refused:
+        return refused.code, refused.detail
+
+
+@pytest.mark.parametrize("request_", DESCENTS.values(), ids=DESCENTS)
+def test_descents_are_the_same_without_a_wire(live: Client, here: Client, request_: dict[str, Any]) -> None:
+    found = answer_of(here, request_), answer_of(live, request_)
+    assert found[0] == found[1] if isinstance(found[0], tuple) else differences(*found) == []
+
+
 CLIPPINGS: dict[str, dict[str, Any]] = {
     "small gradients": {"gradients": {"layers": LARGE[:2, :3], "lags": 0.5}, "include": ["values"]},
     "large gradients": {"gradients": {"a": LARGE, "b": LARGE}, "dtype": "bfloat16"},

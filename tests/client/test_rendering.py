@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gradhorizon import Client, Clippings, Diagnosis, Spectrum
+from gradhorizon import Client, Clippings, Descent, Diagnosis, Spectrum
 from gradhorizon._summaries import ROWS, _bars, _complex, _decades, _spread
 
 
@@ -58,6 +58,31 @@ def clipped(here: Client) -> Clippings:
 def history(here: Client) -> Clippings:
     norms = np.append(np.random.default_rng(0).lognormal(size=500), [0.0, np.nan, 1e30])
     return here.clippings(norms=norms, policies=[{"kind": "norm", "threshold": 2.0, "norm_type": "inf"}])
+
+
+@pytest.fixture(scope="module")
+def descent(here: Client) -> Descent:
+    """Of its two policies one leaves float32, and the other does not."""
+    return here.descend(
+        task={"kind": "recurrence", "weights": [[9.0]], "length": 20},
+        policies={"<none>": {"kind": "none"}, "norm": {"kind": "norm", "threshold": 0.001}},
+        steps=6,
+        seeds=2,
+    )
+
+
+def test_a_printed_descent_says_what_every_policy_comes_to(descent: Descent) -> None:
+    printed = str(descent)
+    assert printed.startswith("recurrence, linear  <none>: 0 of 2 runs solve the task; 2 leave float32")
+    assert "norm: 0 of 2 runs solve the task; gradients are clipped at 100 % of the steps" in " ".join(
+        printed.split()
+    )
+    assert max(map(len, printed.splitlines())) <= 100
+
+
+def test_json_of_a_descent_reads_back_as_itself(descent: Descent) -> None:
+    assert Descent.model_validate_json(descent.to_json()).to_json() == descent.to_json()
+    assert repr(descent) == "<Descent: recurrence, linear, solved <none> 0 of 2, norm 0 of 2>"
 
 
 def test_printed_clippings_say_what_comes_out_of_every_policy(clipped: Clippings, history: Clippings) -> None:
@@ -133,9 +158,9 @@ def test_printed_spectrum_says_radius_and_eigenvalues(matrix: Spectrum) -> None:
 
 
 def test_notebooks_get_balanced_html_with_the_same_facts(
-    full: Diagnosis, matrix: Spectrum, clipped: Clippings, history: Clippings
+    full: Diagnosis, matrix: Spectrum, clipped: Clippings, history: Clippings, descent: Descent
 ) -> None:
-    for report in (full, matrix, clipped, history):
+    for report in (full, matrix, clipped, history, descent):
         page = Balance()
         page.feed(report._repr_html_())
         assert not page.open

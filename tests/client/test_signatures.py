@@ -11,6 +11,7 @@ from gradhorizon import AsyncClient, Client
 from gradhorizon.schemas import (
     ClippingsRequest,
     ComparisonRequest,
+    DescentRequest,
     DiagnosisRequest,
     MeanFieldRequest,
     SpectrumRequest,
@@ -26,6 +27,7 @@ REQUESTS = {
     "diagnose": DiagnosisRequest,
     "compare": ComparisonRequest,
     "clippings": ClippingsRequest,
+    "descend": DescentRequest,
     "mean_field": MeanFieldRequest,
 }
 

@@ -37,13 +37,14 @@ if TYPE_CHECKING:
         ServiceMissing,
         TimedOut,
     )
-    from ._reports import Clippings, Comparison, Diagnosis, MeanField, Spectrum
+    from ._reports import Clippings, Comparison, Descent, Diagnosis, MeanField, Spectrum
     from ._version import __version__
     from .schemas import (
         Artifact,
         Catalog,
         ClippingsRequest,
         ComparisonRequest,
+        DescentRequest,
         DiagnosisRequest,
         MeanFieldRequest,
         SpectrumRequest,
@@ -62,6 +63,8 @@ __all__ = [
     "ComputationTimedOut",
     "ConnectionFailed",
     "CostOverLimit",
+    "Descent",
+    "DescentRequest",
     "Diagnosis",
     "DiagnosisRequest",
     "GatewayFailed",
@@ -93,6 +96,8 @@ _HOMES = {
     "ClippingsRequest": ".schemas",
     "Comparison": "._reports",
     "ComparisonRequest": ".schemas",
+    "Descent": "._reports",
+    "DescentRequest": ".schemas",
     "Diagnosis": "._reports",
     "DiagnosisRequest": ".schemas",
     "MeanField": "._reports",

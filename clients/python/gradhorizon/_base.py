@@ -29,7 +29,7 @@ from ._exceptions import (
     TimedOut,
     class_of,
 )
-from ._reports import Clippings, Comparison, Diagnosis, MeanField, Spectrum
+from ._reports import Clippings, Comparison, Descent, Diagnosis, MeanField, Spectrum
 from ._transport import Body, build_body
 from ._uploads import Source, Upload
 from ._version import __version__
@@ -37,6 +37,7 @@ from .schemas.artifacts import Artifact
 from .schemas.catalog import Catalog
 from .schemas.clippings import ClippingsRequest
 from .schemas.comparisons import ComparisonRequest
+from .schemas.descents import DescentRequest
 from .schemas.diagnoses import DiagnosisRequest
 from .schemas.errors import FieldError
 from .schemas.mean_fields import MeanFieldRequest
@@ -100,6 +101,9 @@ class BaseClient:
 
     def _clippings(self, request: ClippingsRequest | Json | None, **fields: Any) -> Call[Clippings]:
         return Call("POST", "/v1/clippings", Clippings, build_body(_merged(request, fields)))
+
+    def _descent(self, request: DescentRequest | Json | None, **fields: Any) -> Call[Descent]:
+        return Call("POST", "/v1/descents", Descent, build_body(_merged(request, fields)))
 
     def _mean_field(self, request: MeanFieldRequest | Json | None, **fields: Any) -> Call[MeanField]:
         return Call("POST", "/v1/mean-fields", MeanField, build_body(_merged(request, fields)))

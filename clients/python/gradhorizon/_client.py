@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
-    from ._reports import Clippings, Comparison, Diagnosis, MeanField, Spectrum
+    from ._reports import Clippings, Comparison, Descent, Diagnosis, MeanField, Spectrum
     from ._uploads import Source, Upload
     from .schemas import (
         Artifact,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Clipping,
         ClippingsRequest,
         ComparisonRequest,
+        DescentRequest,
         DiagnosisRequest,
         DiagnosticName,
         InitialState,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         Network,
         SpectrumRequest,
     )
+    from .schemas.descents import DescentOptimizer, DescentTask, TrainedCell
     from .schemas.diagnoses import Dtype
     from .schemas.mean_fields import CriticalLineRequest
     from .schemas.networks import ActivationName
@@ -224,6 +226,52 @@ class Client(BaseClient):
                 dtype=dtype,
                 include=include,
                 max_points=max_points,
+            )
+        )
+
+    def descend(
+        self,
+        request: DescentRequest | Json | None = None,
+        /,
+        *,
+        task: DescentTask | Json | None = None,
+        cell: TrainedCell | Json | None = None,
+        optimizer: DescentOptimizer | Json | None = None,
+        policies: Mapping[str, Clipping | Json] | Sequence[Clipping | Json] | None = None,
+        steps: int | None = None,
+        seeds: int | Sequence[int] | None = None,
+        batch_size: int | None = None,
+        test_size: int | None = None,
+        data: str | None = None,
+        dtype: str | None = None,
+        curvature_points: int | None = None,
+        include: Sequence[str] | None = None,
+        max_points: int | None = None,
+        seed: int | None = None,
+    ) -> Descent:
+        """Descend on a small task with several seeds and clipping policies, and see where an update undid progress.
+
+        The fields are those of `DescentRequest`; a whole request may come first.
+
+            gh.descend(task={"kind": "latch", "length": 30}, cell={"kind": "lstm"}, optimizer={"kind": "adam"})
+        """
+        return self._send(
+            self._descent(
+                request,
+                task=task,
+                cell=cell,
+                optimizer=optimizer,
+                policies=policies,
+                steps=steps,
+                seeds=seeds,
+                batch_size=batch_size,
+                test_size=test_size,
+                data=data,
+                dtype=dtype,
+                curvature_points=curvature_points,
+                include=include,
+                max_points=max_points,
+                seed=seed,
             )
         )
 

@@ -7,6 +7,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from ._clipping_summaries import summarize_clippings
+from ._descent_summaries import summarize_descent
 from ._summaries import (
     Section,
     Summary,
@@ -15,7 +16,7 @@ from ._summaries import (
     summarize_mean_field,
     summarize_spectrum,
 )
-from .schemas import Clippings, Comparison, Diagnosis, MeanField, Spectrum
+from .schemas import Clippings, Comparison, Descent, Diagnosis, MeanField, Spectrum
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -46,6 +47,7 @@ _SUMMARIES: Mapping[type, Callable[[Any], Summary]] = {
     Comparison: summarize_comparison,
     Spectrum: summarize_spectrum,
     Clippings: summarize_clippings,
+    Descent: summarize_descent,
     MeanField: summarize_mean_field,
 }
 

@@ -69,6 +69,19 @@ class Clippings(_Displayed, schemas.Clippings):
         return f"<Clippings: {given}, {len(self.policies)} policies, threshold advised {advised}>"
 
 
+class Descent(_Displayed, schemas.Descent):
+    """The answer about a descent; its fields hold NumPy arrays, -inf where a log10 means exactly zero."""
+
+    def to_json(self) -> str:
+        """Return the report as the service wrote it: strict JSON."""
+        return self.model_dump_json(indent=2)
+
+    def __repr__(self) -> str:
+        """Return one line: a report holds thousands of numbers."""
+        solved = ", ".join(f"{policy.name} {policy.solved} of {policy.runs}" for policy in self.policies)
+        return f"<Descent: {self.task}, {self.cell}, solved {solved}>"
+
+
 class MeanField(_Displayed, schemas.MeanField):
     """The answer about wide random networks."""
 

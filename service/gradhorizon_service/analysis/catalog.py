@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from gradhorizon.schemas import Catalog, Limit, Offer
 from gradhorizon.schemas import clipping as clipping_models
+from gradhorizon.schemas import descents as descent_models
 from gradhorizon.schemas import losses as loss_models
 from gradhorizon.schemas import networks as network_models
 from gradhorizon.schemas import sources as source_models
@@ -47,6 +48,9 @@ def build_catalog(*limits: _Dataclass) -> Catalog:
             Offer(name=name, says=_first_sentence(row.compute.__doc__), parameters=[])
             for name, row in DIAGNOSTICS.items()
         ],
+        descent_tasks=_offers(descent_models.DescentTask, "kind"),
+        descent_cells=_offers(descent_models.TrainedCell, "kind"),
+        optimizers=_offers(descent_models.DescentOptimizer, "kind"),
         limits=[limit for group in limits for limit in _limits(group)],
     )
 

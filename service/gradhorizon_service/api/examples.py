@@ -113,6 +113,40 @@ MEAN_FIELD: dict[str, Any] = {
     "leading": 4,
 }
 
+CLIFF: dict[str, Any] = {
+    "task": {"kind": "cliff"},
+    "optimizer": {"kind": "sgd", "learning_rate": 0.2},
+    "policies": {"none": {"kind": "none"}, "norm": {"kind": "norm", "threshold": 0.01}},
+}
+RECURRENCE: dict[str, Any] = {
+    "task": {
+        "kind": "recurrence",
+        "weights": {"source": "ensemble", "family": "symmetric", "size": 4, "gain": 1.2},
+        "length": 10,
+        "initial_state": {"kind": "eigenvector", "index": 0},
+    },
+    "optimizer": {"kind": "sgd", "learning_rate": 0.01},
+    "policies": [
+        {"kind": "none"},
+        {"kind": "norm", "threshold": 1.0},
+        {"kind": "per_step", "threshold": 0.1},
+    ],
+    "seeds": 5,
+    "steps": 50,
+}
+LATCH: dict[str, Any] = {
+    "task": {"kind": "latch", "length": 10},
+    "cell": {"kind": "lstm", "hidden_size": 8, "forget_bias": 1.0},
+    "optimizer": {"kind": "adam", "learning_rate": 0.01},
+    "seeds": 5,
+    "steps": 20,
+}
+TENSOR_DESCENT: dict[str, Any] = {
+    "task": {"kind": "recurrence", "weights": {"tensor": "checkpoint", "name": "weight_hh_l0"}},
+    "seeds": 3,
+    "steps": 20,
+}
+
 Named = dict[str, dict[str, Any]]
 
 DIAGNOSES: Named = {
@@ -136,11 +170,18 @@ MEAN_FIELDS: Named = {
     },
 }
 
+DESCENTS: Named = {
+    "cliff": {"summary": "One unit before a wall, with and without clipping", "value": CLIFF},
+    "recurrence": {"summary": "Along the dominant eigenvector, under three policies", "value": RECURRENCE},
+    "latch": {"summary": "An LSTM keeps one bit", "value": LATCH},
+}
+
 BY_PATH: dict[str, Named] = {
     "/v1/diagnoses": DIAGNOSES,
     "/v1/comparisons": COMPARISONS,
     "/v1/spectra": SPECTRA,
     "/v1/clippings": CLIPPINGS,
+    "/v1/descents": DESCENTS,
     "/v1/mean-fields": MEAN_FIELDS,
 }
 """Address -> its examples."""

@@ -9,6 +9,7 @@ import typer
 from .._version import __version__
 from .clippings import clippings
 from .compare import compare
+from .descend import descend
 from .diagnose import diagnose
 from .mean_field import mean_field
 from .serve import serve
@@ -23,6 +24,7 @@ app.command()(diagnose)
 app.command()(compare)
 app.command()(clippings)
 app.command()(spectrum)
+app.command()(descend)
 app.command()(mean_field)
 app.command()(serve)
 

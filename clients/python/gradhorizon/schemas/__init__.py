@@ -5,6 +5,7 @@ from .catalog import Catalog, Limit, Offer
 from .clipping import Clipping
 from .clippings import Clippings, ClippingsRequest
 from .comparisons import Comparison, ComparisonRequest
+from .descents import Descent, DescentRequest
 from .diagnoses import Diagnosis, DiagnosisRequest, DiagnosticName, Horizon, Outcome, Verdict
 from .errors import ErrorCode, FieldError, Problem
 from .inputs import InitialState, Inputs
@@ -23,6 +24,8 @@ __all__ = [
     "ClippingsRequest",
     "Comparison",
     "ComparisonRequest",
+    "Descent",
+    "DescentRequest",
     "Diagnosis",
     "DiagnosisRequest",
     "DiagnosticName",

@@ -33,4 +33,7 @@ class Catalog(ReportModel):
     losses: list[Offer]
     clipping: list[Offer]
     diagnostics: list[Offer]
+    descent_tasks: list[Offer]
+    descent_cells: list[Offer]
+    optimizers: list[Offer]
     limits: list[Limit]

@@ -15,7 +15,7 @@ from .values import Log10Number, NullableNumber, UndefinedLog10Number, undefined
 MOST_ROWS = 64
 
 
-def _named(value: Any) -> Any:
+def named(value: Any) -> Any:
     """A list stands for an object whose names are counted from 1."""
     if isinstance(value, (list, tuple)):
         return {str(place): item for place, item in enumerate(value, start=1)}
@@ -30,8 +30,8 @@ class ComparisonRequest(RunRequest):
     """
 
     network: Network | None = None
-    networks: Annotated[dict[str, Network], BeforeValidator(_named), Field(min_length=1)] | None = None
-    policies: Annotated[dict[str, Clipping], BeforeValidator(_named), Field(min_length=1)] | None = None
+    networks: Annotated[dict[str, Network], BeforeValidator(named), Field(min_length=1)] | None = None
+    policies: Annotated[dict[str, Clipping], BeforeValidator(named), Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _something_to_compare(self) -> ComparisonRequest:

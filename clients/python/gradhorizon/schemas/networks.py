@@ -105,6 +105,12 @@ def _is_delay(value: int) -> int:
     return value
 
 
+Scale = Annotated[float, AfterValidator(_is_scale)]
+"""What the residual branch is multiplied by."""
+Delay = Annotated[int, AfterValidator(_is_delay), Field(json_schema_extra={"minimum": 2})]
+"""Steps that a skip spans."""
+
+
 class LeakyNetwork(_Driven, _Activated):
     """h' = (1 - a) h + a phi(W h + U x + b): leaky units with `leak_rate` a in (0, 1]."""
 
@@ -116,7 +122,7 @@ class ResidualNetwork(_Driven, _Activated):
     """h' = h + s phi(W h + U x + b): residual updates with `scale` s."""
 
     cell: Literal["residual"]
-    scale: Annotated[float, AfterValidator(_is_scale)] = 1.0
+    scale: Scale = 1.0
 
 
 class SkipNetwork(_Driven, _Activated):
@@ -124,7 +130,7 @@ class SkipNetwork(_Driven, _Activated):
 
     cell: Literal["skip"]
     skip_weights: Source
-    delay: Annotated[int, AfterValidator(_is_delay), Field(json_schema_extra={"minimum": 2})]
+    delay: Delay
     combine: Literal["inside", "outside"] = "inside"
 
 

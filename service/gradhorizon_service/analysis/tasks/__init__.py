@@ -11,6 +11,8 @@ from gradhorizon.schemas import (
     ClippingsRequest,
     Comparison,
     ComparisonRequest,
+    Descent,
+    DescentRequest,
     Diagnosis,
     DiagnosisRequest,
     MeanField,
@@ -23,6 +25,7 @@ from gradhorizon.schemas._base import ReportModel, RequestModel
 from ._task import ENGINE_VERSION, Task, provenance, run_inline, translate
 from .clippings import prepare_clippings
 from .comparisons import prepare_comparison
+from .descents import prepare_descent
 from .diagnoses import prepare_diagnosis
 from .mean_fields import prepare_mean_field
 from .spectra import prepare_spectrum
@@ -42,6 +45,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "/v1/comparisons": Operation(ComparisonRequest, Comparison, prepare_comparison),
     "/v1/spectra": Operation(SpectrumRequest, Spectrum, prepare_spectrum),
     "/v1/clippings": Operation(ClippingsRequest, Clippings, prepare_clippings),
+    "/v1/descents": Operation(DescentRequest, Descent, prepare_descent),
     "/v1/mean-fields": Operation(MeanFieldRequest, MeanField, prepare_mean_field),
 }
 """Address -> operation."""
@@ -53,6 +57,7 @@ __all__ = [
     "Task",
     "prepare_clippings",
     "prepare_comparison",
+    "prepare_descent",
     "prepare_diagnosis",
     "prepare_mean_field",
     "prepare_spectrum",

@@ -2,13 +2,14 @@
 
 from fastapi import APIRouter
 
-from . import artifacts, catalog, clippings, comparisons, diagnoses, health, mean_fields, spectra
+from . import artifacts, catalog, clippings, comparisons, descents, diagnoses, health, mean_fields, spectra
 
 ROUTERS: tuple[APIRouter, ...] = (
     diagnoses.router,
     comparisons.router,
     spectra.router,
     clippings.router,
+    descents.router,
     mean_fields.router,
     artifacts.router,
     catalog.router,
