@@ -110,7 +110,7 @@ def test_every_network_meets_every_policy() -> None:
         policies=[{"kind": "value", "threshold": 1.0}, {"kind": "none"}],
         depth=5,
     )
-    assert set(found.diagnoses) == {"a / 1", "a / 2", "b / 1", "b / 2"}
+    assert set(found.diagnoses) == {"a / value 1.0", "a / none", "b / value 1.0", "b / none"}
 
 
 def test_a_network_that_diverges_comes_last() -> None:
@@ -156,6 +156,19 @@ def test_what_cannot_be_compared_is_refused_by_name(
 ) -> None:
     with pytest.raises(error, match=says):
         prepared(**{"depth": 5, **request_})
+
+
+def test_a_fault_outside_the_network_names_the_network_it_is_of() -> None:
+    networks = {"a": driven(1.0), "b": scalar(1.0)}
+    with pytest.raises(InvalidRequest, match=r"need network.input_weights \(of networks.b\)"):
+        prepared(networks=networks, depth=2, inputs={"kind": "zeros"})
+
+
+def test_policies_in_a_list_are_named_by_what_they_do() -> None:
+    norm = {"kind": "norm", "threshold": 0.5, "framework": "optax"}
+    policies = [norm, norm, {"kind": "per_step", "threshold": 1.0}]
+    found = compared(network=scalar(0.5), policies=policies, depth=5)
+    assert set(found.diagnoses) == {"norm 0.5 optax", "norm 0.5 optax (2)", "per step 1.0"}
 
 
 def test_a_refusal_of_the_worker_names_the_network() -> None:

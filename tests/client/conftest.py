@@ -96,6 +96,7 @@ def diagnosis_document() -> dict[str, Any]:
                     "value": None,
                     "threshold": -3.0,
                     "says": "no direction is left",
+                    "is_upper_bound": False,
                 }
             ],
             "directions_vanish": True,

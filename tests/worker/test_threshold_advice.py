@@ -134,3 +134,12 @@ def test_whatever_the_history_numbers_are_finite_and_reasons_stand_beside_what_i
         assert found.threshold > 0.0
         assert found.share_clipped is not None
         assert found.share_clipped <= max(LARGEST_TAIL, 1.0 / np.isfinite(norms).sum())
+
+
+def test_a_few_norms_are_judged_by_their_median() -> None:
+    """The 99 % quantile of four norms is next to the largest, which is the one to cut."""
+    advice = advise(np.array([0.9, 1.1, 45.0, 1.2]))
+    assert advice.rule == "ten_medians"
+    assert advice.threshold == pytest.approx(11.5)
+    assert advice.highest is not None
+    assert advice.threshold <= advice.highest * 1.01

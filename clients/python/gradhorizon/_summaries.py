@@ -10,7 +10,8 @@ import numpy as np
 
 if TYPE_CHECKING:
     from .schemas import Comparison, Diagnosis, MeanField, Spectrum
-    from .schemas.diagnoses import Provenance
+    from .schemas.comparisons import ComparisonRow
+    from .schemas.diagnoses import Evidence, Provenance
     from .schemas.diagnostics import FormatReachReport, NonnormalityReport, SpectrumReport
     from .schemas.values import Array
 
@@ -72,6 +73,7 @@ def summarize_diagnosis(report: Diagnosis) -> Summary:
 
 def summarize_comparison(report: Comparison) -> Summary:
     """Return the table of a comparison."""
+    clipped = any(row.clipped is not None for row in report.rows)
     rows = tuple(
         (
             str(row.rank),
@@ -80,10 +82,19 @@ def summarize_comparison(report: Comparison) -> Summary:
             _steps(row.horizon_after_clipping),
             _number(row.decades_per_step),
             _decades(row.log10_largest_singular_value),
+            *([_update(row)] if clipped else []),
         )
         for row in report.rows
     )
-    columns = ("rank", "name", "verdict", "horizon", "decades per step", "largest singular value, log10")
+    columns = (
+        "rank",
+        "name",
+        "verdict",
+        "horizon",
+        "decades per step",
+        "largest singular value, log10",
+        *(["update, log10 norm"] if clipped else []),
+    )
     return Summary(
         status=f"{len(report.rows)} rows",
         headline=report.says,
@@ -92,6 +103,13 @@ def summarize_comparison(report: Comparison) -> Summary:
         warnings=tuple(report.warnings),
         origin=_origin(report.provenance),
     )
+
+
+def _update(row: ComparisonRow) -> str:
+    """The norm of all parameter gradients, before and after clipping."""
+    if row.clipped is None:
+        return "-"
+    return f"{_decades(row.log10_update_norm_before)} -> {_decades(row.log10_update_norm_after)}"
 
 
 def _origin(provenance: Provenance) -> str:
@@ -175,12 +193,17 @@ def _horizon(report: Diagnosis) -> Section:
     rows.extend(
         (
             evidence.quantity,
-            f"{_number(evidence.value)}, against a threshold of {_number(evidence.threshold)}",
+            _bounded(evidence),
         )
         for evidence in verdict.evidence
     )
     reasons = (horizon.decades_per_step_reason, report.outcome.advice)
     return Section("Verdict", ("", ""), tuple(rows), tuple(reason for reason in reasons if reason))
+
+
+def _bounded(evidence: Evidence) -> str:
+    value = ("at most " if evidence.is_upper_bound else "") + _number(evidence.value)
+    return f"{value}, against a threshold of {_number(evidence.threshold)}"
 
 
 def _steps_of_horizon(report: Diagnosis) -> str:
@@ -235,7 +258,7 @@ def _parameters(report: Diagnosis) -> Section | None:
     notes = []
     if gradient.steps_holding_95_percent is not None:
         notes.append(
-            f"95 % of the gradient of weights comes from the last {gradient.steps_holding_95_percent} steps"
+            f"95 % of the gradient of the recurrence comes from the last {gradient.steps_holding_95_percent} steps"
         )
     if gradient.share_reason is not None:
         notes.append(gradient.share_reason)
@@ -274,7 +297,8 @@ def _remedies(report: Diagnosis) -> Section | None:
         )
         for found in remedies.counterfactuals
     )
-    notes = (remedies.says, *(f"{row.name} was not run: {row.reason}" for row in remedies.not_run))
+    not_run = "; ".join(f"{row.name} ({row.reason})" for row in remedies.not_run)
+    notes = (remedies.says, *([f"not run: {not_run}"] if not_run else []))
     columns = ("rank", "remedy", "change", "horizon", "growth over the depth, log10")
     return Section("Remedies, each run on the same inputs", columns, rows, notes)
 
@@ -403,8 +427,8 @@ def _echo_state(report: Diagnosis) -> Section | None:
     )
     reasons = (echo.conditional_lyapunov_exponent_reason, echo.memory_capacity_reason)
     notes = (
-        echo.spectral_radius_condition.proves,
-        echo.sigma_max_condition.proves,
+        f"spectral radius {_number(echo.spectral_radius_condition.value)}: {echo.spectral_radius_condition.proves}",
+        f"bound {_number(echo.sigma_max_condition.value)}: {echo.sigma_max_condition.proves}",
         *(reason for reason in reasons if reason is not None),
     )
     return Section("Echoes", ("", ""), rows, notes)

@@ -30,6 +30,12 @@ class RequestRefused(Exception):
         self.message = self.message.replace(path, place, 1)
         self.args = (self.message,)
 
+    def append(self, words: str) -> None:
+        """Say more of where the fault lies, for one whose path alone does not tell."""
+        self.faults = tuple(Fault(fault.path, f"{fault.message} ({words})") for fault in self.faults)
+        self.message = f"{self.message} ({words})"
+        self.args = (self.message,)
+
 
 class InvalidRequest(RequestRefused):
     """A field is missing, unknown, or of the wrong type or value."""

@@ -158,7 +158,7 @@ def _initial_state(
 ) -> tuple[Any, str | None]:
     initial = request.initial_state
     if initial is not None or request.network.cell == "jacobians":
-        return initial, None
+        return initial, _left_at_zero(initial, shape)
     if shape.input_width is not None:
         return ZerosState(kind="zeros"), "initial_state: zero"
     if CELLS[request.network.cell].is_linear:
@@ -171,6 +171,22 @@ def _initial_state(
         GaussianState(kind="gaussian", std=1.0, batch=count),
         f"initial_state: independent normal, std 1, batch {count} ({where})",
     )
+
+
+def _left_at_zero(initial: Any, shape: NetworkShape) -> str | None:
+    """A line for the parts of the state that a given one says nothing of."""
+    if initial is None or initial.kind != "values":
+        return None
+    if initial.values is None:
+        missing = [part for part in shape.parts if getattr(initial, part, None) is None]
+        return (
+            f"initial_state: {' and '.join(missing)} zero, since only the rest was given" if missing else None
+        )
+    given = initial.values.shape[-1] if initial.values.ndim else shape.state_size
+    if given == shape.state_size:
+        return None
+    rest = shape.state_size - given
+    return f"initial_state: the {given} numbers given are h, and the other {rest} of the state are zero"
 
 
 def _final_batch(filled: DiagnosisRequest, batch: int | None) -> int:

@@ -87,9 +87,17 @@ def _inputs(filled: Filled) -> drives.Inputs | None:
         raise InvalidShape(
             "$.inputs.values",
             f"must be (B, {steps}, {width}): burn_in + depth steps of as many numbers as input_weights has columns; "
-            f"it is {tuple(values.shape)}",
+            f"it is {tuple(values.shape)}{_inputs_hint(values.shape, steps, width)}",
         )
     return drives.GivenInputs(values)
+
+
+def _inputs_hint(shape: tuple[int, ...], steps: int, width: int) -> str:
+    if shape[::2] == (steps, width):
+        return "; swap its first two axes: sequences come first, then steps"
+    if shape[2] == width and shape[1] > steps:
+        return f"; it is {shape[1] - steps} steps longer: cut it, make depth larger, or let burn_in take the first ones"
+    return ""
 
 
 def _initial_state(filled: Filled, network: NetworkSpec) -> drives.InitialState | None:

@@ -69,8 +69,8 @@ def _lstm(network: LstmNetwork) -> NetworkShape:
     if network.projection is None and outputs != hidden:
         raise InvalidShape(
             "$.network.weights",
-            f"must be (4H, H): {rows} rows make H = {hidden}, so that it must have {hidden} columns; it has {outputs}, "
-            f"which needs a projection ({outputs}, {hidden})",
+            f"must be (4H, H): {rows} rows make H = {hidden}, so that it must have {hidden} columns; it has {outputs}"
+            + _lstm_hint(rows, outputs, hidden),
         )
     if network.projection is not None and shape_of(network.projection) != (outputs, hidden):
         raise InvalidShape(
@@ -90,16 +90,32 @@ def _lstm(network: LstmNetwork) -> NetworkShape:
     )
 
 
+def _lstm_hint(rows: int, columns: int, hidden: int) -> str:
+    """What a matrix of another shape is likely to be."""
+    if rows == 3 * columns:
+        return ", which are the stacked gates of a GRU"
+    if columns == 4 * rows:
+        return "; transpose it: gates are rows, as in PyTorch's weight_hh"
+    return f", which needs a projection ({columns}, {hidden})"
+
+
 def _gru(network: GruNetwork) -> NetworkShape:
     rows, columns = shape_of(network.weights)
     hidden = _gate_size(rows, 3, "r, z and n", "(3H, H)")
     if columns != hidden:
         raise InvalidShape(
             "$.network.weights",
-            f"must be (3H, H): {rows} rows make H = {hidden}, so that it must have {hidden} columns; it has {columns}",
+            f"must be (3H, H): {rows} rows make H = {hidden}, so that it must have {hidden} columns; it has {columns}"
+            + _gru_hint(rows, columns),
         )
     width, biased = _drive(network, rows)
     return NetworkShape(hidden, hidden, width, None, max(rows, width or 0), biased)
+
+
+def _gru_hint(rows: int, columns: int) -> str:
+    if rows == 4 * columns:
+        return ", which are the stacked gates of an LSTM"
+    return "; transpose it: gates are rows, as in PyTorch's weight_hh" if columns == 3 * rows else ""
 
 
 def _gate_size(rows: int, gates: int, stacked: str, wanted: str) -> int:

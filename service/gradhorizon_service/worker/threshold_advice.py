@@ -3,8 +3,9 @@
 Clipping is there for the tail: a threshold below the bulk of the norms only rescales the learning rate. The threshold
 proposed is the smallest of the 99 % quantile, the fence beyond which norms are outliers (3.5 robust standard deviations
 above the median, in decades) and ten times the median; the latter two only while they cut no more than a tenth of the
-steps, since what they cut is no tail otherwise. Pascanu, Mikolov and Bengio (2013, section 3.2) found training to work
-from half to ten times the average norm; the average here is the median, which explosions do not move.
+steps, since what they cut is no tail otherwise. Of a few norms it is ten times the median. Pascanu, Mikolov and
+Bengio (2013, section 3.2) found training to work from half to ten times the average norm; the average here is the
+median, which explosions do not move.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from .statistics import median
 LOWEST_MULTIPLE, HIGHEST_MULTIPLE = 0.5, 10.0
 LARGEST_TAIL = 0.1
 """Share of the steps above which what a threshold cuts is no tail."""
+FEWEST_FOR_A_TAIL = 20
+"""Of fewer norms a single one is more than a twentieth: no quantile tells the tail from the bulk."""
 _CONSTANT = 1.01  # largest over smallest norm of a history without a tail
 _STRONG_DRIFT = 0.5
 _QUANTILES = (0.5, 0.75, 0.9, 0.95, 0.99, 0.999)
@@ -133,6 +136,8 @@ def _rule(finite: Array, positive: Array) -> tuple[str, float]:
             "ten_medians": HIGHEST_MULTIPLE * typical,
         }
     tails = {name: limit for name, limit in limits.items() if np.mean(finite > limit) <= LARGEST_TAIL}
+    if len(finite) < FEWEST_FOR_A_TAIL:
+        return "ten_medians", min(HIGHEST_MULTIPLE * typical, np.finfo(np.float64).max)
     rules = {"quantile_99": float(np.quantile(positive, 0.99)), **tails}
     return min(rules.items(), key=lambda item: item[1])
 

@@ -22,12 +22,16 @@ _SLACK_DECADES = 1e-9
 
 @dataclass(frozen=True)
 class Evidence:
-    """One number behind the verdict; value None means exactly zero, as a logarithm minus infinity."""
+    """One number behind the verdict; value None means exactly zero, as a logarithm minus infinity.
+
+    `is_upper_bound`: the number itself is smaller still, beyond what was resolved.
+    """
 
     quantity: str
     value: float | None
     threshold: float
     says: str
+    is_upper_bound: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,9 +174,9 @@ def _evidence(transport: Transport, tolerance: float) -> list[Evidence]:
         Evidence(
             "log10_largest_singular_value",
             _finite(transport.largest),
-            tolerance,
-            "largest change of any direction over the whole depth, in decades; exploding at or above the threshold, "
-            "vanishing at or below its negative",
+            tolerance if transport.largest >= 0.0 else -tolerance,
+            "largest change of any direction over the whole depth, in decades; exploding at or above a "
+            "positive threshold, vanishing at or below a negative one",
         ),
         Evidence(
             "log10_peak_transport_norm",
@@ -191,6 +195,7 @@ def _evidence(transport: Transport, tolerance: float) -> list[Evidence]:
                 if transport.middle_is_bound
                 else ""
             ),
+            transport.middle_is_bound,
         ),
     ]
 

@@ -279,3 +279,42 @@ def test_a_network_that_reaches_all_the_way_is_told_so() -> None:
 def test_the_loss_of_a_readout_is_carried_along() -> None:
     found = of(problem_of(CELLS["rnn tanh"], LOSSES["cross_entropy"]))
     assert {"lstm", "gru", "leak"} <= set(by_name(found))
+
+
+def test_a_change_that_is_enough_is_found_even_where_the_extreme_overshoots() -> None:
+    """A forget bias near ln T carries this gradient; the largest one looked at lets it grow beyond the level."""
+    rng = np.random.default_rng(0)
+    parameters = {
+        "weights": rng.uniform(-1.0, 1.0, (16, 4)),
+        "input_weights": rng.uniform(-1.0, 1.0, (16, 2)),
+        "input_bias": np.zeros(16),
+    }
+    asked = replace(
+        problem_of(CellCase("lstm", parameters, depth=80, width=2, size=8, outputs=4)), horizon_level=0.2
+    )
+    found = by_name(of(asked))["forget_bias"]
+    reached = []
+    for increase in np.linspace(0.5, 10.0, 20):
+        bias = np.zeros(16)
+        bias[4:8] = increase
+        changed = CellCase("lstm", {**parameters, "input_bias": bias}).network()
+        reached.append(horizon(replace(asked, network=changed)))
+    if None in reached:
+        assert found.censored_after
+    else:
+        assert found.horizon_after is not None
+        assert found.horizon_after >= 0.5 * max(reached)  # type: ignore[type-var]
+
+
+def test_a_search_that_finds_nothing_enough_says_so() -> None:
+    """Slopes of a sigmoid are at most 1/4, and no skip of 32 steps makes up for that over 400."""
+    found = by_name(of(plain(0.01, depth=400, activation="sigmoid")))
+    short = [row for row in found.values() if REMEDIES[row.name].is_mildest and row.horizon_after is not None]
+    assert all("none carries the gradient all the way" in row.says for row in short)
+
+
+def test_no_mildest_change_is_looked_for_where_none_is_needed() -> None:
+    found = of(linear(np.eye(2), 50))
+    reasons = {row.name: row.reason for row in found.not_run}
+    for name in ("leak", "residual", "skip", "forget_bias"):
+        assert "no change is needed" in reasons[name]

@@ -117,4 +117,4 @@ def _advice(suffix: str) -> str:
         return (
             "a pickle can run code when opened: save the state dict with safetensors.torch.save_file instead"
         )
-    return "see `gradhorizon diagnose --help`"
+    return "see the command's --help"

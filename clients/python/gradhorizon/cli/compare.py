@@ -25,7 +25,9 @@ def compare(
         int | None,
         typer.Option("--depth", "-d", help="Steps back in time; the length of --inputs unless given."),
     ] = None,
-    cell: Annotated[str | None, typer.Option(help="rnn (the default) or linear.")] = None,
+    cell: Annotated[
+        str | None, typer.Option(help="linear, for matrices without activation; LSTM and GRU are recognised.")
+    ] = None,
     activation: Annotated[str | None, typer.Option(help="tanh unless given; files do not say.")] = None,
     inputs: Annotated[
         Path | None, typer.Option(help="Sequences (B, T, D) or (T, D) for all; Gaussian unless given.")

@@ -22,16 +22,46 @@ def named(value: Any) -> Any:
     return value
 
 
+def named_policies(value: Any) -> Any:
+    """A list of policies is named by what they do, counted where two do the same."""
+    if not isinstance(value, (list, tuple)):
+        return value
+    found: dict[str, Any] = {}
+    for place, policy in enumerate(value, start=1):
+        name = _in_words(policy) or str(place)
+        found[name if name not in found else f"{name} ({place})"] = policy
+    return found
+
+
+def _in_words(policy: Any) -> str | None:
+    """A policy in a few words, None for what is none."""
+    fields = policy if isinstance(policy, dict) else getattr(policy, "__dict__", {})
+    kind, threshold = fields.get("kind"), fields.get("threshold")
+    if not isinstance(kind, str):
+        return None
+    norm = "inf" if fields.get("norm_type") == "inf" else None
+    words = [
+        norm,
+        kind.replace("_", " "),
+        None if threshold is None else f"{threshold}",
+        fields.get("framework"),
+    ]
+    return " ".join(str(word) for word in words if word is not None)[:64]
+
+
 class ComparisonRequest(RunRequest):
     """The same task for every network with every clipping policy; at least two rows.
 
-    `networks` and `policies` are objects, name to network or policy; lists are named 1, 2, 3. One `network` may stand
-    for several. Unless `diagnostics` says more, a row reports gradient norms, and clipping where it has a policy.
+    `networks` and `policies` are objects, name to network or policy; networks in a list are named 1, 2, 3, policies by
+    what they do. One `network` may stand for several. Unless `diagnostics` says more, a row reports gradient norms, and
+    clipping where it has a policy.
     """
 
     network: Network | None = None
     networks: Annotated[dict[str, Network], BeforeValidator(named), Field(min_length=1)] | None = None
-    policies: Annotated[dict[str, Clipping], BeforeValidator(named), Field(min_length=1)] | None = None
+    policies: Annotated[dict[str, Clipping], BeforeValidator(named_policies), Field(min_length=1)] | None = (
+        None
+    )
 
     @model_validator(mode="after")
     def _something_to_compare(self) -> ComparisonRequest:

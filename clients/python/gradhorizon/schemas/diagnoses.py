@@ -76,12 +76,13 @@ class DiagnosisRequest(RunRequest):
 
 
 class Evidence(ReportModel):
-    """One number behind the verdict."""
+    """One number behind the verdict; with `is_upper_bound` the number itself is smaller still."""
 
     quantity: str
     value: NullableNumber
     threshold: Number
     says: str
+    is_upper_bound: bool
 
 
 Status = Literal["diverged", "dead", "exploding", "transient", "vanishing", "stable"]

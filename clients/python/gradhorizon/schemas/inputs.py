@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+import numpy as np
+from pydantic import BeforeValidator, Field, model_validator
 
 from ._base import RequestModel
 from .arrays import RowsValues, SequenceValues
@@ -37,7 +38,14 @@ class ZerosInputs(RequestModel):
     batch: Batch = 1
 
 
-Inputs = Annotated[ValuesInputs | GaussianInputs | ZerosInputs, Field(discriminator="kind")]
+def _values(value: Any) -> Any:
+    """A bare array stands for given values."""
+    return {"kind": "values", "values": value} if isinstance(value, (list, tuple, np.ndarray)) else value
+
+
+Inputs = Annotated[
+    ValuesInputs | GaussianInputs | ZerosInputs, Field(discriminator="kind"), BeforeValidator(_values)
+]
 
 
 class ZerosState(RequestModel):
@@ -81,5 +89,7 @@ class EigenvectorState(RequestModel):
 
 
 InitialState = Annotated[
-    ZerosState | GaussianState | ValuesState | EigenvectorState, Field(discriminator="kind")
+    ZerosState | GaussianState | ValuesState | EigenvectorState,
+    Field(discriminator="kind"),
+    BeforeValidator(_values),
 ]

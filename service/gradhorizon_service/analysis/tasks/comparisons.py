@@ -190,6 +190,8 @@ def _prepared(asked: DiagnosisRequest, field: str, limits: Limits, costs: Costs)
         return prepare_diagnosis(asked, limits, costs)
     except RequestRefused as error:
         error.relocate("$.network", f"$.{field}")
+        if field != "network" and not error.faults[0].path.startswith(f"$.{field}"):
+            error.append(f"of {field}")
         raise
 
 

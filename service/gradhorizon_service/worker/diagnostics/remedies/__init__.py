@@ -109,6 +109,8 @@ def remedies(run: Run) -> Remedies:
 def _reason(remedy: Remedy, subject: Subject) -> str | None:
     if subject.before.reach == 0.0:
         return "there is no gradient to carry: it is exactly zero from the start, or the forward run diverged"
+    if remedy.is_mildest and np.isinf(subject.before.reach):
+        return "no change is needed: the gradient stays within its level all the way back as it is"
     return remedy.not_applicable(subject.problem)
 
 
@@ -140,7 +142,7 @@ def _counterfactual(name: str, rank: int, subject: Subject, trial: Trial, runs: 
         factor,
         None if factor is not None else _update_reason(name),
         runs,
-        _says(trial, subject) + (" (it ends at exactly zero)" if shrinks else ""),
+        _says(name, trial, subject) + (" (it ends at exactly zero)" if shrinks else ""),
         REMEDIES[name].costs,
     )
 
@@ -154,11 +156,16 @@ def _update_reason(name: str) -> str:
     return "the changed network has other parameters, whose gradients do not compare"
 
 
-def _says(trial: Trial, subject: Subject) -> str:
-    what = ", ".join(f"{name} {_shown(value)}" for name, value in trial.change.items())
+def _says(name: str, trial: Trial, subject: Subject) -> str:
+    what = ", ".join(f"{key} {_shown(value)}" for key, value in trial.change.items())
     before, after = _steps(subject.before, subject.depth), _steps(trial.effect, subject.depth)
     if trial.effect.diverged:
         return f"with {what} the forward state leaves float64: this change does not run"
+    if REMEDIES[name].is_mildest and trial.effect.horizon.steps is not None:
+        return (
+            f"of the numbers that were tried none carries the gradient all the way; with {what} it gets farthest, the "
+            f"horizon moves from {before} to {after}"
+        )
     if before == after:
         return f"with {what} the horizon stays where it was, {before}"
     return f"with {what} the horizon moves from {before} to {after}"
@@ -186,7 +193,7 @@ def _summary(subject: Subject, order: list[str], found: Mapping[str, tuple[Trial
     best = order[0]
     if found[best][0].effect.reach <= subject.before.reach:
         return "none of the changes that were run moves the horizon"
-    return f"{best} moves the horizon farthest: {_says(found[best][0], subject)}"
+    return f"{best} moves the horizon farthest: {_says(best, found[best][0], subject)}"
 
 
 __all__ = ["REMEDIES", "Counterfactual", "NotRun", "Remedies", "remedies", "without_network"]

@@ -164,12 +164,14 @@ class Subject:
 class Remedy:
     """A row of the table: why it cannot be tried, the search for its best number, and what it costs whoever applies it.
 
-    `search` returns the trial it settled on and how many runs that took.
+    `search` returns the trial it settled on and how many runs that took. `is_mildest`: it looks for the smallest change
+    that is enough, of which there is none where the gradient arrives without one.
     """
 
     not_applicable: Callable[[Problem], str | None]
     search: Callable[[Subject], tuple[Trial, int]]
     costs: str
+    is_mildest: bool = False
 
 
 def without_weights(problem: Problem) -> str | None:

@@ -7,10 +7,13 @@ from itertools import pairwise
 
 import numpy as np
 
+from ..._types import Array
 from ._remedy import Trial
 
 _MOST_RUNS = 10
-_CLOSE = 1.05
+_LOOKS = 7
+_HALVINGS = 9
+_CLOSE = 0.05
 """A number within 5 % of the mildest that works is as good as it."""
 _BALANCED_DECADES = 0.05
 """Growth over the whole depth that counts as none."""
@@ -21,26 +24,48 @@ _LONGER = 1.6
 _FACTORS_FROM_NOTHING = (1.25, 2.0, 4.0)
 
 
-def mildest(trial: Callable[[float], Trial], weak: float, strong: float) -> tuple[Trial, int]:
-    """The change nearest to `weak` that carries the gradient all the way back, by bisection of its logarithm.
+Spacing = Callable[[float, float, int], Array]
+"""Numbers from one end to the other, both held: `np.geomspace` or `np.linspace`."""
 
-    `weak` (positive, like `strong`) is as good as no change, and not run. Where not even `strong` gets there, the one
-    of a few changes in between that gets farthest. What is returned was run: the order of the horizons along the way
-    decides only how near it is to the mildest.
+
+def mildest(
+    trial: Callable[[float], Trial], weak: float, strong: float, spacing: Spacing = np.geomspace
+) -> tuple[Trial, int]:
+    """The change nearest to `weak` that carries the gradient all the way back: bisection after a look around.
+
+    `weak` is as good as no change, and not run. Where `strong` gets there, the interval between them is halved; else
+    the first of a few changes in between that does ends it. Where none does, the one that gets farthest is returned.
+    What is returned was run: the order of the horizons along the way decides only how near it is to the mildest.
     """
-    extreme = trial(strong)
-    if not np.isinf(extreme.effect.reach):
-        middle = [trial(float(value)) for value in np.geomspace(weak, strong, 6)[1:-1]]
-        return farthest([extreme, *middle]), 1 + len(middle)
-    found, used, low, high = extreme, 1, np.log(weak), np.log(strong)
-    while used < _MOST_RUNS and abs(high - low) > np.log(_CLOSE):
-        attempt = trial(float(np.exp((low + high) / 2)))
+    tried = {strong: trial(strong)}
+    if not _arrives(tried[strong]):
+        for value in spacing(weak, strong, _LOOKS + 2)[1:-1].tolist():
+            tried[value] = trial(value)
+    enough = [value for value in tried if _arrives(tried[value])]
+    if not enough:
+        return farthest([*tried.values()]), len(tried)
+    high = min(enough, key=lambda value: abs(value - weak))
+    low = min([weak, *tried], key=lambda value: (not _between(value, weak, high), abs(value - high)))
+    used = len(tried)
+    for _ in range(_HALVINGS):
+        if abs(high - low) <= _CLOSE * max(abs(high), abs(low)):
+            break
+        middle = float(spacing(low, high, 3)[1])
+        attempt = trial(middle)
         used += 1
-        if np.isinf(attempt.effect.reach):
-            found, high = attempt, (low + high) / 2
+        if _arrives(attempt):
+            tried[middle], high = attempt, middle
         else:
-            low = (low + high) / 2
-    return found, used
+            low = middle
+    return tried[high], used
+
+
+def _arrives(trial: Trial) -> bool:
+    return bool(np.isinf(trial.effect.reach))
+
+
+def _between(value: float, weak: float, high: float) -> bool:
+    return min(weak, high) <= value <= max(weak, high) and value != high
 
 
 def balanced(trial: Callable[[float], Trial], growth: float, depth: int) -> tuple[Trial, int]:

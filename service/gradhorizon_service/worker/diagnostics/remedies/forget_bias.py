@@ -22,7 +22,9 @@ _BIASES = ("input_bias", "bias", "recurrent_bias")
 
 
 def _search(subject: Subject) -> tuple[Trial, int]:
-    return mildest(lambda increase: _trial(subject, increase), 0.02, float(np.log(subject.depth)) + 6.0)
+    return mildest(
+        lambda increase: _trial(subject, increase), 0.02, float(np.log(subject.depth)) + 6.0, np.linspace
+    )
 
 
 def _trial(subject: Subject, increase: float) -> Trial:
@@ -56,4 +58,5 @@ forget_bias = Remedy(
     _search,
     "what the cell remembers it no longer forgets of its own accord: new input competes with the old, and gates that "
     "start near one learn slowly, for their slopes are small there",
+    is_mildest=True,
 )

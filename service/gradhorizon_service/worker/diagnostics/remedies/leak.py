@@ -37,4 +37,5 @@ leak = Remedy(
     _search,
     "the forward memory slows down alike: the state follows its input with a time constant of about 1/leak_rate steps, "
     "so fast changes are averaged away",
+    is_mildest=True,
 )

@@ -6,7 +6,7 @@ import numpy as np
 
 from ..._types import Array
 from ...block_diagonal import BlockDiagonal
-from ._remedy import Remedy, Subject, Trial, effect_of, without_weights
+from ._remedy import Change, Remedy, Subject, Trial, effect_of, without_weights
 
 
 def polar_factor(matrix: Array) -> Array:
@@ -21,9 +21,14 @@ def polar_factor(matrix: Array) -> Array:
 def _search(subject: Subject) -> tuple[Trial, int]:
     if not subject.problem.network.kind.is_recurrent:
         changed = subject.with_layers([polar_factor(W) for W in subject.layers])
-    else:
-        changed = subject.with_matrix(_orthogonal(subject.matrix()))
-    return Trial({"weights": "polar factor of W"}, effect_of(changed)), 1
+        return Trial({"layers": "polar factors"}, effect_of(changed)), 1
+    matrix = subject.matrix()
+    change: Change = (
+        {"eigenvalues": "lambda / |lambda|"}
+        if isinstance(matrix, BlockDiagonal)
+        else {"weights": "polar factor of W"}
+    )
+    return Trial(change, effect_of(subject.with_matrix(_orthogonal(matrix)))), 1
 
 
 def _orthogonal(matrix: Array | BlockDiagonal) -> Array | BlockDiagonal:

@@ -38,4 +38,5 @@ residual = Remedy(
     _search,
     "nothing is ever forgotten: the state sums up what every step adds, and grows with the depth; a small scale also "
     "makes each step's own contribution, and the gradient of its weights, small",
+    is_mildest=True,
 )

@@ -66,4 +66,5 @@ skip = Remedy(
     _search,
     "as many weights again, and the last d states to keep; a gradient still shrinks along the skips, d times slower, "
     "and two paths add up, so that it may grow where each alone would not",
+    is_mildest=True,
 )
