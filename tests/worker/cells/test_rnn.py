@@ -1,4 +1,4 @@
-"""The plain cell deep in saturation, against mpmath."""
+"""The plain cell deep in saturation, against mpmath, and where its spectral radius misleads."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from cases import SATURATED, problem_of
 from gradhorizon_service.worker.backprop import backpropagate
+from gradhorizon_service.worker.cells import CELLS
 from gradhorizon_service.worker.trajectory import run_forward
 
 
@@ -50,3 +51,15 @@ def test_gradients_through_saturated_units_are_those_of_extended_precision(name:
     ]
     assert min(logs[-1] for logs in expected) < -25.0
     assert found.log_norms == pytest.approx(np.array(expected).T, abs=1e-11)
+
+
+def test_a_network_of_spectral_radius_zero_can_explode() -> None:
+    """W^2 = 0, and diag(1, 0) W has the eigenvalue 1.5: the radius of W bounds nothing once slopes differ."""
+    W = 1.5 * np.array([[1.0, -1.0], [1.0, -1.0]])
+    assert not (W @ W).any()
+    cell = CELLS["rnn"].build(weights=W, activation="relu", bias=np.array([0.0, -1e20]))
+    trajectory = run_forward(cell, np.array([[1.0, 0.0]]), None, 100)
+    g = np.array([[1.0, 0.0]])
+    found = backpropagate(trajectory.linearisation, 100, lambda step: g if step == 100 else None)
+    expected = np.arange(1, 101) * np.log(1.5) + 0.5 * np.log(2.0)
+    assert found.log_norms[1:, 0] == pytest.approx(expected, rel=1e-14)
