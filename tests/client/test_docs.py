@@ -1,7 +1,8 @@
-"""What docs/client.md and docs/clippings.md show runs, block after block, against a live service."""
+"""What the pages of docs show of the client runs, block after block, against a live service."""
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,14 @@ def test_the_example_of_descents_runs(live_url: str) -> None:
     assert free.step_back.progress_lost > 0.9
     assert clipped.step_back is None or clipped.step_back.progress_lost < 0.1
     assert names["after"].horizon.steps is not None or names["after"].horizon.censored
+
+
+def test_the_example_of_the_golden_table_gives_the_number_in_the_table(live_url: str) -> None:
+    names = names_after_running("golden-table.md", live_url)
+    record = json.loads((DOCS / "golden-table.json").read_text(encoding="utf-8"))
+    row = next(r for r in record["rows"] if (r["network"], r["hidden_size"]) == ("Keras SimpleRNN", 64))
+    assert names["exponent"] == pytest.approx(row["exponents"][0], abs=1e-5)
+    assert names["steps"] == row["horizons"][0]
 
 
 def test_every_error_is_documented() -> None:

@@ -1,0 +1,1 @@
+"""The golden table: what default initialisations do to gradients. `python -m benchmarks.golden`."""
