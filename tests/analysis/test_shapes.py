@@ -69,6 +69,12 @@ LOSS = {"kind": "cross_entropy", "readout_weight": np.ones((4, 3)), "targets": [
             "3 entries",
         ),
         (
+            {"cell": "feedforward", "layers": [[[1.0], [2.0], [3.0]]]},
+            {"initial_state": {"kind": "values", "values": [1.0, 2.0, 3.0]}},
+            "$.initial_state.values",
+            "must have 1 entries",
+        ),
+        (
             RNN,
             {"depth": 4, "initial_state": {"kind": "eigenvector", "index": 3}},
             "$.initial_state.index",

@@ -140,3 +140,71 @@ def test_saturation_and_precision_have_a_number_or_a_reason_whatever_the_scale(w
     decay = saturation.decay
     assert (decay.decades_per_step is None) == (decay.decades_per_step_reason is not None)
     assert (reach.log2_loss_scale is None) == (reach.loss_scale_reason is not None)
+
+
+ONES = {"kind": "values", "values": 1.0}
+
+
+@pytest.mark.parametrize("targets", [[1.0], [1.0, 2.0]])
+def test_a_diverging_network_with_a_loss_of_its_states_is_a_result(targets):
+    """The last state may be 1e308: its square, the gradient of the readout, has a logarithm all the same."""
+    size = len(targets)
+    loss = {"kind": "squared_error", "readout_weight": np.ones((size, 4)), "targets": targets}
+    found = diagnosis(
+        np.full((4, 4), 1.2), cell="rnn", activation="relu", depth=600, loss=loss, initial_state=ONES
+    )
+    assert found.verdict.status == "diverged"
+    assert found.parameter_gradient.log10_norm["readout_weight"] > 600.0
+    assert np.isfinite(found.gradient_norms.log10_norm).all()
+
+
+def test_inputs_of_1e200_have_a_standard_deviation():
+    network = {
+        "cell": "rnn",
+        "activation": "sigmoid",
+        "weights": 0.5 * np.eye(2),
+        "input_weights": np.ones((2, 1)),
+    }
+    inputs = {"kind": "gaussian", "std": 1e200, "batch": 2}
+    request = {"network": network, "inputs": inputs, "depth": 20, "diagnostics": ["echo_state"]}
+    found = run_inline(prepare_diagnosis(DiagnosisRequest.model_validate(request), Limits(), Costs()))
+    encode(found)
+    assert found.echo_state.input_std == pytest.approx(1e200, rel=0.5)
+    assert found.echo_state.memory_capacity is not None
+
+
+def test_jacobians_of_1e300_meet_products_of_order_one():
+    rng = np.random.default_rng(0)
+    jacobians = rng.standard_normal((9, 3, 3))
+    jacobians[0, 2, 1] = 1e300
+    jacobians[4] *= 1e25
+    network = {"cell": "jacobians", "values": jacobians}
+    found = run_inline(
+        prepare_diagnosis(DiagnosisRequest.model_validate({"network": network}), Limits(), Costs())
+    )
+    encode(found)
+    assert found.verdict.status == "exploding"
+    assert found.singular_values.log10[0] > 320.0
+
+
+def test_gates_that_multiply_weights_beyond_float64_are_refused_with_what_to_do():
+    """dh'/dh of a reset before the product holds W_n diag(h sigma'(a_r)) W_r: 1e400, where no state is above 1e200."""
+    weights = np.zeros((12, 4))
+    weights[1, 0], weights[8:, 1] = 1e200, 1e200
+    network = {"cell": "gru", "reset": "before", "weights": weights, "activation": "identity"}
+    start = {"kind": "values", "values": [0.0, 1.0, 1.0, 1.0]}
+    request = DiagnosisRequest.model_validate({"network": network, "depth": 1, "initial_state": start})
+    with pytest.raises(CannotCompute, match="rescale the weights"):
+        run_inline(prepare_diagnosis(request, Limits(), Costs()))
+
+
+def test_a_feedforward_network_that_diverges_at_another_width_cannot_take_its_loss():
+    layers = [np.full((2, 3), 1e200), np.full((4, 2), 1e100), np.full((3, 4), 1e100)]
+    network = {"cell": "feedforward", "layers": layers, "activation": "relu"}
+    request = {
+        "network": network,
+        "initial_state": ONES,
+        "loss": {"kind": "squared_error", "targets": [1.0, 1.0, 1.0]},
+    }
+    with pytest.raises(CannotCompute, match=r"it is of 3 outputs, .* behind layer 2, which has 4"):
+        run_inline(prepare_diagnosis(DiagnosisRequest.model_validate(request), Limits(), Costs()))

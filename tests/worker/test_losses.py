@@ -41,7 +41,7 @@ def test_the_gradient_of_the_readout_is_the_slope_of_the_loss(loss: Loss, name: 
         return loss_value(type(loss)(**{**vars(loss), name: parameter}), STATES, 2)
 
     expected = numerical_gradient(changed, value)
-    assert loss.gradient(STATES, 2).readout[name] == pytest.approx(expected, rel=1e-7, abs=1e-9)
+    assert loss.gradient(STATES, 2).readout[name].values() == pytest.approx(expected, rel=1e-7, abs=1e-9)
 
 
 def test_one_row_of_a_cotangent_serves_every_sequence() -> None:

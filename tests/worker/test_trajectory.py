@@ -107,3 +107,21 @@ def test_a_final_state_beyond_float64_is_none() -> None:
 def test_a_final_state_that_returned_from_its_scale_is_itself() -> None:
     found = run_forward(scalar(2.0), np.full((1, 1), 0.75), None, 100, rescale=True)
     assert found.final_state() == pytest.approx(np.array([[0.75 * 2.0**100]]), rel=1e-12)
+
+
+@pytest.mark.parametrize("cell", ["linear", "rnn"])
+def test_a_drive_of_zeros_lets_a_state_fade_below_float64(cell: str) -> None:
+    """0.5^3000 is 1e-903: the scale of the state has no inverse in float64, and zero times infinity is no number."""
+    more = {"activation": "identity"} if cell == "rnn" else {}
+    built = BUILDERS[cell].build(weights=np.array([[0.5]]), bias=np.array([0.0]), **more)
+    found = run_forward(built, np.ones((1, 1)), None, 3000, rescale=True)
+    assert found.steps == 3000
+    assert found.log_norms()[-1, 0] == pytest.approx(-3000 * np.log(2.0), rel=1e-12)
+
+
+def test_a_run_ends_at_the_last_state_that_is_usable() -> None:
+    found = run_forward(
+        scalar(10.0), np.ones((1, 1)), None, 400, is_usable=lambda state, step: bool(state.max() < 1e200)
+    )
+    assert (found.steps, found.steps_asked) == (199, 400)
+    assert len(found.states) == len(found.log_scales) == 200

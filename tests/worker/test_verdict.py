@@ -164,3 +164,8 @@ def test_evidence_agrees_where_one_product_resolves_it() -> None:
     )
     for left, right in zip(coarse, accurate, strict=True):
         assert left.value == pytest.approx(right.value, rel=1e-9, abs=1e-12)
+
+
+def test_a_level_below_float64_has_an_inverse_in_words() -> None:
+    asked = replace(linear(np.array([[0.5]]), 10), horizon_level=5e-324)
+    assert "within a factor of 10^323.3" in diagnose(asked).verdict.summary

@@ -33,10 +33,12 @@ def given_state(state: ValuesState, shape: NetworkShape) -> Any:
 
 
 def _from_values(values: Any, shape: NetworkShape) -> Any:
-    _check("$.initial_state.values", values, (shape.state_size, shape.output_size))
+    # Of a feed-forward network the outputs are no part of the state that it starts from.
+    units = min(shape.output_size, shape.state_size) if shape.parts else shape.state_size
+    _check("$.initial_state.values", values, (shape.state_size, units))
     if values.ndim == 0 or values.shape[-1] == shape.state_size:
         return values
-    return _joined([values], [shape.output_size], shape.state_size - shape.output_size)
+    return _joined([values], [units], shape.state_size - units)
 
 
 def _check(path: str, rows: Any, sizes: tuple[int, ...]) -> None:

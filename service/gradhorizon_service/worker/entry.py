@@ -62,6 +62,7 @@ def diagnose(problem: Problem) -> DiagnosisResult:
 
 def _diagnose(problem: Problem) -> DiagnosisResult:
     run = runs.start(problem)
+    _ = run.transport_peak  # the verdict needs it, and a Jacobian that leaves float64 shows there first
     horizon = runs.horizon_of(run)
     reports = {name: row.compute(run) for name, row in DIAGNOSTICS.items() if name in problem.diagnostics}
     verdict = judge(run, horizon, exact="singular_values" in problem.diagnostics)

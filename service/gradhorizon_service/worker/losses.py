@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 
 from ._types import Array
+from .parameter_gradients import ScaledArray
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +21,7 @@ class LossGradient:
     """Gradient of one step's loss: of the outputs, (B, N), and of each readout parameter by its name."""
 
     outputs: Array
-    readout: Mapping[str, Array]
+    readout: Mapping[str, ScaledArray]
 
 
 class Loss(Protocol):
@@ -29,6 +30,11 @@ class Loss(Protocol):
     @property
     def needs_states(self) -> bool:
         """Whether the gradient depends on the outputs, so that they must be representable numbers."""
+        ...
+
+    @property
+    def has_width(self) -> bool:
+        """Whether it is a loss of so many outputs and no others."""
         ...
 
     def gradient(self, outputs: Array, step: int) -> LossGradient:
@@ -43,6 +49,10 @@ class CotangentLoss:
     values: Array
     needs_states = False
 
+    @property
+    def has_width(self) -> bool:
+        return self.values.ndim > 0
+
     def gradient(self, outputs: Array, step: int) -> LossGradient:
         return LossGradient(np.array(np.broadcast_to(self.values, outputs.shape)), {})
 
@@ -53,6 +63,7 @@ class RandomLoss:
 
     seed: int
     needs_states = False
+    has_width = False
 
     def gradient(self, outputs: Array, step: int) -> LossGradient:
         rows = np.random.default_rng(self.seed).standard_normal(outputs.shape)
@@ -67,6 +78,7 @@ class CrossEntropyLoss:
     readout_bias: Array | None
     targets: Array
     needs_states = True
+    has_width = True
 
     def gradient(self, outputs: Array, step: int) -> LossGradient:
         batch = len(outputs)
@@ -90,6 +102,7 @@ class SquaredErrorLoss:
     readout_bias: Array | None
     reduction: str
     needs_states = True
+    has_width = True
 
     def gradient(self, outputs: Array, step: int) -> LossGradient:
         targets = self.targets[:, step - 1] if self.targets.ndim == 3 else self.targets
@@ -120,7 +133,10 @@ def _softmax_minus_one_hot(logits: Array, labels: Array) -> Array:
 
 
 def _through_readout(residual: Array, outputs: Array, weight: Array, bias: Array | None) -> LossGradient:
-    readout = {"readout_weight": residual.T @ outputs}
+    """Both factors of the outer product at order one: a state that diverges may be 1e300, and a residual with it."""
+    left, right = ScaledArray.of(residual), ScaledArray.of(outputs)
+    log_scale = left.log_scale + right.log_scale
+    readout = {"readout_weight": ScaledArray.of(left.array.T @ right.array, log_scale)}
     if bias is not None:
-        readout["readout_bias"] = np.broadcast_to(residual.sum(axis=0), residual.shape[1:])
+        readout["readout_bias"] = ScaledArray.of(left.array.sum(axis=0), left.log_scale)
     return LossGradient(residual @ weight, readout)

@@ -62,8 +62,8 @@ def memory_capacity(
 
     MC_k is r^2 on the held-out sequences, less the 1 / samples that chance gives, never below zero.
     """
-    signal = std * np.random.default_rng(seed).standard_normal((task.washout + task.steps, task.sequences))
-    states = _states(cell, signal[:, :, None] * direction, task.washout)
+    signal = np.random.default_rng(seed).standard_normal((task.washout + task.steps, task.sequences))
+    states = _states(cell, std * signal[:, :, None] * direction, task.washout)
     if states is None:
         return None
     # Targets (steps, sequences, delays): u_t, u_{t-1}, ..

@@ -21,6 +21,6 @@ def outcome_of(steps: int, asked: int) -> Outcome:
     return Outcome(
         "diverged",
         steps,
-        f"the forward state left float64 at step {steps + 1} of {asked}: rescale the weights, or use a bounded "
-        "activation; the report covers the steps before that, with the loss applied at the last of them",
+        f"the forward state, or the loss of it, left float64 at step {steps + 1} of {asked}: rescale the weights, "
+        "or use a bounded activation; the report covers the steps before, with the loss applied at the last of them",
     )

@@ -35,6 +35,12 @@ class ScaledArray:
         norm = float(np.linalg.norm(self.array))
         return self.log_scale + float(np.log(norm)) if norm > 0 else -np.inf
 
+    def plus(self, other: ScaledArray) -> ScaledArray:
+        """The sum of both."""
+        scale = max((part.log_scale for part in (self, other) if part.array.any()), default=0.0)
+        both = [part.array * np.exp(min(part.log_scale - scale, 0.0)) for part in (self, other)]
+        return ScaledArray.of(both[0] + both[1], scale)
+
     def above(self, other: ScaledArray) -> ScaledArray:
         """The rows of both, those of the other below."""
         scale = max((part.log_scale for part in (self, other) if part.array.any()), default=0.0)

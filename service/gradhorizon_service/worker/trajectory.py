@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,13 +43,21 @@ class Trajectory:
 
 
 def run_forward(
-    cell: Cell, initial: Array, inputs: Array | None, steps: int, *, burn_in: int = 0, rescale: bool = False
+    cell: Cell,
+    initial: Array,
+    inputs: Array | None,
+    steps: int,
+    *,
+    burn_in: int = 0,
+    rescale: bool = False,
+    is_usable: Callable[[Array, int], bool] = lambda state, step: True,
 ) -> Trajectory:
     """Advance `burn_in` steps that are not kept and `steps` that are.
 
     initial (B, N), inputs (burn_in + steps, B, D) or None. With `rescale` (for undriven-linear cells, whose Jacobians
-    do not depend on the state) states carry powers of two as a scale of their own and never leave float64. Raises
-    CannotRun where the burn-in alone leaves it.
+    do not depend on the state) states carry powers of two as a scale of their own and never leave float64. The run ends
+    at the last state that `is_usable` (s_t, t), or at the initial one. Raises CannotRun where the burn-in alone leaves
+    float64.
     """
     batch = len(initial)
     drive = cell.drive(inputs, burn_in + steps, batch)
@@ -63,7 +71,9 @@ def run_forward(
             state, log_scale = _rescaled(state, log_scale, upwards=not driven)
         for step in range(-burn_in, steps):
             pushed = None if drive is None else drive[step + burn_in]
-            if rescale and pushed is not None and log_scale.any():
+            if (
+                driven and log_scale.any()
+            ):  # what pushes with nothing needs no scale, and the scale may be no float64
                 pushed = pushed * np.exp(-log_scale)[:, None]
             if step >= 0:
                 states.append(state)
@@ -83,6 +93,9 @@ def run_forward(
             f"the forward state left float64 within the burn-in of {burn_in} steps: shorten it, or rescale the weights",
         )
     kept = states.values(done + 1)
+    while done > 0 and not is_usable(kept[done], done):
+        done -= 1
+    kept = kept[: done + 1]
     linearisation = cell.linearise(kept, preactivations.values(done))
     return Trajectory(kept, log_scales[: done + 1], linearisation, done, steps)
 

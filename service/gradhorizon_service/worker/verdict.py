@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -246,11 +247,16 @@ def _power(decades: float) -> str:
     return f"10^{decades:.1f}" if abs(decades) >= 3 else f"{10**decades:.3g}"
 
 
+def _inverse(level: float) -> str:
+    """One over a level, which for 1e-310 is no float64."""
+    return f"{1.0 / level:g}" if level > 1e-300 else f"10^{-math.log10(level):.1f}"
+
+
 def _horizon_sentence(horizon: Horizon) -> str:
     if horizon.steps is not None:
         decays = horizon.direction == "decay"
-        moved = f"falls below {horizon.level:g}" if decays else f"exceeds {1.0 / horizon.level:g}"
+        moved = f"falls below {horizon.level:g}" if decays else f"exceeds {_inverse(horizon.level)}"
         return f"The given gradient {moved} times its size {_steps(horizon.steps)} back."
     if horizon.censored:
-        return f"The given gradient stays within a factor of {1 / horizon.level:g} all the way back."
+        return f"The given gradient stays within a factor of {_inverse(horizon.level)} all the way back."
     return "The given gradient is exactly zero from the start."

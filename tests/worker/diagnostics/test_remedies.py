@@ -14,8 +14,11 @@ from gradhorizon_service.worker import runs
 from gradhorizon_service.worker.cells import CELLS as KINDS
 from gradhorizon_service.worker.clipping import ClippingPolicy
 from gradhorizon_service.worker.diagnostics.remedies import REMEDIES, Counterfactual, Remedies, remedies
+from gradhorizon_service.worker.diagnostics.remedies._remedy import Effect, Subject, Trial, effect_of
+from gradhorizon_service.worker.diagnostics.remedies._search import balanced
 from gradhorizon_service.worker.diagnostics.remedies.orthogonalise import polar_factor
-from gradhorizon_service.worker.drives import GaussianInputs
+from gradhorizon_service.worker.drives import EigenvectorState, GaussianInputs
+from gradhorizon_service.worker.horizon import undefined
 from gradhorizon_service.worker.losses import CotangentLoss
 from gradhorizon_service.worker.problem import NetworkSpec, Problem
 
@@ -318,3 +321,44 @@ def test_no_mildest_change_is_looked_for_where_none_is_needed() -> None:
     reasons = {row.name: row.reason for row in found.not_run}
     for name in ("leak", "residual", "skip", "forget_bias"):
         assert "no change is needed" in reasons[name]
+
+
+def test_a_change_that_leaves_float64_in_its_burn_in_is_one_that_does_not_run() -> None:
+    """relu(0.1 h + 1) settles; h + relu(..) sums up a thousand steps before the first that is diagnosed."""
+    parameters = {"weights": np.full((2, 2), 0.2), "input_weights": np.ones((2, 1)), "activation": "relu"}
+    case = CellCase("rnn", parameters, depth=30, width=1, size=2, outputs=2)
+    asked = replace(problem_of(case), inputs=GaussianInputs(1.0, 1, 1, seed=0), batch=1, burn_in=4000)
+    asked = replace(asked, initial_state=None, loss=CotangentLoss(np.ones(2)))
+    rows = by_name(of(asked))
+    assert set(rows) >= {"rescale", "leak", "residual"}
+    assert all(row.log10_growth_after_reason for row in rows.values() if np.isnan(row.log10_growth_after))
+
+
+def test_an_eigenvector_to_start_from_stays_that_of_the_given_matrix() -> None:
+    W = gaussian(4, 0.5)
+    asked = replace(linear(W, 20), initial_state=EigenvectorState(0), inputs=None)
+    start = runs.start(asked).initial_state
+    changed = Subject(asked, effect_of(asked)).with_parameters(weights=polar_factor(W))
+    assert runs.start(changed).initial_state == pytest.approx(start, abs=0)
+
+
+def test_a_negative_scale_keeps_its_sign() -> None:
+    """h + s (-1) h grows by 1 - s: (1 - s)^60 = 1000 at s = 1 - 1000^(1/60)."""
+    parameters = {"weights": -np.eye(2), "scale": -0.7, "activation": "identity"}
+    found = by_name(of(problem_of(CellCase("residual", parameters, depth=60, size=2, outputs=2))))["residual"]
+    largest = 1.0 - 1000.0 ** (1.0 / 60.0)
+    assert largest <= float(found.change["scale"]) < 0.94 * largest
+
+
+def test_a_gain_that_leaves_nothing_ends_the_search_outward_and_not_the_search() -> None:
+    """The growth rises up to a gain of 4 and is minus infinity from 8 on; the best lies inside."""
+
+    def trial(gain: float) -> Trial:
+        x = np.log10(gain)
+        growth = -np.inf if gain > 8.0 else -4.0 - 30.0 * (x - np.log10(4.0)) ** 2
+        steps = 1 if np.isinf(growth) else int(100 + growth)
+        return Trial({"gain": gain}, Effect(replace(undefined(0.001), steps=steps), growth, False))
+
+    found, used = balanced(trial, trial(1.0).effect.log10_growth, 60)
+    assert used <= 10
+    assert float(found.change["gain"]) == pytest.approx(4.0, rel=0.3)

@@ -123,7 +123,9 @@ def _leading(run: Run) -> int | None:
 
 def _spread(inputs: Inputs, problem: Problem) -> float:
     """The standard deviation of the entries of the request's inputs."""
-    return float(np.std(inputs.build(problem.burn_in + problem.depth)))
+    values = inputs.build(problem.burn_in + problem.depth)
+    largest = float(np.abs(values).max()) or 1.0  # squares of 1e200 are no float64
+    return largest * float(np.std(values / largest))
 
 
 def _direction(cell: RnnCell | LeakyCell, seed: int) -> Array:

@@ -36,8 +36,11 @@ def compressed(Y: Array, errors: Array) -> Compression:
 
     Rows and columns are scaled until their largest errors are 1, and the pivots of a pivoted QR that then
     exceed 1 count as rank: a test that is blind to the scales of Y itself. Columns come in the order of their
-    growth, and keep it; where some depend on others, the later ones are left out.
+    growth, and keep it; where some depend on others, the later ones are left out. Raises OverflowError for what is no
+    float64: factors of 1e300 times frames may be none.
     """
+    if not (np.isfinite(errors).all() and np.isfinite(Y).all()):
+        raise OverflowError("a product of Jacobians is no float64")
     row_errors = _positive(errors.max(axis=1, keepdims=True, initial=0.0))
     column_errors = _positive((errors / row_errors).max(axis=0, initial=0.0))
     graded = np.ptp(np.log(row_errors)) > _GRADED

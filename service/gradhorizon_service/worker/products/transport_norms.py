@@ -25,6 +25,8 @@ _SAFETY = 8.0
 # Products are rescaled when their entries leave 2^-100 .. 2^100: norms square them, and factors may bring
 # 1e200.
 _SCALE_RANGE = 100
+# Factors beyond meet products of order one.
+_HUGE = 1e200
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +76,17 @@ class _March:
         self._generator = np.random.default_rng(0)
 
     def multiply(self, step: int) -> None:
-        """Take in one more factor and note the norm where it is the largest so far."""
-        error = _EPS * self._norms * _frobenius_norms(self._factors.dense(step))
+        """Take in one more factor and note the norm where it is the largest so far.
+
+        A Jacobian may leave float64 where no state does: gates multiply weights of 1e200 with each other.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            sizes = _frobenius_norms(self._factors.dense(step))
+        if not np.isfinite(sizes).all():
+            raise OverflowError(f"the Jacobian of step {step + 1} is no float64")
+        if sizes.max() > _HUGE:
+            self._rescale(range_=1)
+        error = _EPS * self._norms * sizes
         self._columns = self._factors.transpose_times(step, self._columns)
         self._lag += 1
         self._add_errors(error)
@@ -105,11 +116,11 @@ class _March:
         probes = self._columns[:, :, self._size :]
         probes += self._generator.standard_normal(probes.shape) * (norms / self._size)[:, None, None]
 
-    def _rescale(self) -> None:
-        """Keep the Frobenius norms, and move them into the exponents where they leave the range."""
+    def _rescale(self, range_: int = _SCALE_RANGE) -> None:
+        """Keep the Frobenius norms, and move them into the exponents where they leave 2^-range .. 2^range."""
         norms = _frobenius_norms(self._frames)
         shift = np.frexp(norms)[1].astype(np.int64)
-        shift[np.abs(shift) < _SCALE_RANGE] = 0
+        shift[np.abs(shift) < range_] = 0
         self._norms = np.ldexp(norms, -shift)
         if shift.any():
             # In two halves, because 2^1074 is no float64.

@@ -15,6 +15,7 @@ from ..block_diagonal import BlockDiagonal
 from ..cells import Cell, Nonlinearity, OuterSum
 from ..cells.feedforward import FeedforwardCell
 from ..cells.jacobians import JacobiansCell, JacobiansLinearisation
+from ..errors import CannotRun
 from ..horizon import Crossing, crossing_of, median_change, median_log_norms
 from ..losses import LossGradient
 from ..outcome import outcome_of
@@ -77,7 +78,17 @@ class SteppedRun:
             problem.depth,
             burn_in=problem.burn_in,
             rescale=self.cell.homogeneous and not problem.loss.needs_states,
+            is_usable=self._has_loss,
         )
+
+    def _has_loss(self, state: Array, step: int) -> bool:
+        """Whether the gradient of a loss at this state is a float64: residuals and readouts may carry it beyond."""
+        outputs = self._seen(state)
+        if not (self.problem.loss.needs_states and outputs.shape[1] == self.cell.output_size):
+            return True
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = self.problem.loss.gradient(outputs, step)
+        return bool(np.isfinite(found.outputs).all())
 
     @property
     def _linearisation(self):  # type: ignore[no-untyped-def]
@@ -107,11 +118,28 @@ class SteppedRun:
     def _outputs(self, step: int) -> Array:
         if isinstance(self.cell, JacobiansCell):
             return np.zeros((self.problem.batch, self.cell.state_size))
-        state = self.trajectory.states[step]
+        return self._seen(self.trajectory.states[step])
+
+    def _seen(self, state: Array) -> Array:
+        """What a loss sees of a state: h."""
         return state if isinstance(self.cell, FeedforwardCell) else state[:, : self.cell.output_size]
 
     def _loss_gradient(self, step: int) -> LossGradient:
-        return self.problem.loss.gradient(self._outputs(step), step)
+        outputs = self._outputs(step)
+        if self.problem.loss.has_width and outputs.shape[1] != self.cell.output_size:
+            raise CannotRun(
+                "loss",
+                f"it is of {self.cell.output_size} outputs, but the forward state left float64 behind layer {step}, "
+                f"which has {outputs.shape[1]}: rescale the layers, or leave the loss out",
+            )
+        with np.errstate(over="ignore", invalid="ignore"):
+            found = self.problem.loss.gradient(outputs, step)
+        if not np.isfinite(found.outputs).all():
+            raise CannotRun(
+                "loss",
+                f"its gradient at step {step} is too large for float64: rescale the state, the readout or the targets",
+            )
+        return found
 
     def _state_gradient(self, step: int, last_only: bool) -> Array | None:
         """The loss term of one step as a gradient of the whole state; None where there is no term."""
@@ -239,11 +267,11 @@ class SteppedRun:
 
     def _readout_gradients(self) -> dict[str, ScaledArray]:
         steps = range(1, self.depth + 1) if self.problem.every_step else [self.depth]
-        sums: dict[str, Array] = {}
+        sums: dict[str, ScaledArray] = {}
         for step in steps:
             for name, gradient in self._loss_gradient(step).readout.items():
-                sums[name] = sums[name] + gradient if name in sums else gradient
-        return {name: ScaledArray.of(gradient) for name, gradient in sums.items()}
+                sums[name] = sums[name].plus(gradient) if name in sums else gradient
+        return sums
 
     def _layer_gradients(self, gradients: Backpropagated) -> dict[str, ScaledArray]:
         """Unshared weights: one gradient a layer, layers[0] the first."""

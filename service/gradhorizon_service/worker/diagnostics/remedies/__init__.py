@@ -134,7 +134,7 @@ def _counterfactual(name: str, rank: int, subject: Subject, trial: Trial, runs: 
         after.horizon.censored,
         before.log10_growth,
         after.log10_growth,
-        _NO_GRADIENT if np.isnan(after.log10_growth) else None,
+        _growth_reason(after),
         before.horizon.decades_per_step,
         before.horizon.decades_per_step_reason,
         after.horizon.decades_per_step,
@@ -147,7 +147,12 @@ def _counterfactual(name: str, rank: int, subject: Subject, trial: Trial, runs: 
     )
 
 
-_NO_GRADIENT = "the gradient is exactly zero before it is carried back"
+def _growth_reason(after: Effect) -> str | None:
+    if not np.isnan(after.log10_growth):
+        return None
+    if after.diverged:
+        return "the changed network does not run: its forward state leaves float64 before there is a gradient"
+    return "the gradient is exactly zero before it is carried back"
 
 
 def _update_reason(name: str) -> str:

@@ -15,7 +15,8 @@ from ...block_diagonal import BlockDiagonal
 from ...cells import Cell
 from ...cells.feedforward import FeedforwardCell
 from ...drives import GivenState
-from ...horizon import LN10, Horizon, median_change
+from ...errors import CannotRun
+from ...horizon import LN10, Horizon, median_change, undefined
 from ...matrix_analysis import spectral_radius
 from ...problem import NetworkSpec, Problem
 from ...runs import Run
@@ -53,8 +54,15 @@ def effect_of_run(run: Run, clipped: bool = False) -> Effect:
 
 
 def effect_of(problem: Problem) -> Effect:
-    """Run a problem for its horizon alone: vectors through every step, no product of Jacobians."""
-    return effect_of_run(runs.start(problem))
+    """Run a problem for its horizon alone: vectors through every step, no product of Jacobians.
+
+    A change after which there is nothing to run (its burn-in leaves float64, say) has diverged, and is no fault of
+    the network that was asked about.
+    """
+    try:
+        return effect_of_run(runs.start(problem))
+    except (CannotRun, ArithmeticError):
+        return Effect(undefined(problem.horizon_level), np.nan, diverged=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,9 +152,12 @@ class Subject:
     def _initial_state(self, network: NetworkSpec) -> Any:
         """The h that the request starts from; what else the other network's state holds starts at zero."""
         initial = self.problem.initial_state
-        if initial is None or network.cell == self.problem.network.cell:
-            return initial
+        if initial is None:
+            return None
+        # An eigenvector is one of the network's own W, whatever is changed.
         state = initial.build(self.problem.batch, self.cell.state_size, self.cell.matrix)
+        if network.cell == self.problem.network.cell:
+            return GivenState(state)
         missing = network.build().state_size - self.size
         return GivenState(np.pad(state[:, : self.size], ((0, 0), (0, missing))))
 

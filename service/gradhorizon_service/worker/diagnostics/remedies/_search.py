@@ -74,8 +74,8 @@ def balanced(trial: Callable[[float], Trial], growth: float, depth: int) -> tupl
     `growth` is that at factor one, in decades. A linear network needs a factor of 10^(-growth/depth), which is tried
     first. Between factors on both sides of the root false position goes on, away from the ends by a tenth of the
     interval. On one side only, ever longer steps, for a network that saturates need not grow with its weights; then
-    steps around the best of them. Where the gradient ends at exactly zero, a few factors are tried. The one that
-    carries it farthest is returned.
+    steps around the best of them, as also where a factor leaves nothing of the gradient: no step goes beyond. Where it
+    ends at exactly zero as it is, a few factors are tried. The one that carries it farthest is returned.
     """
     if not np.isfinite(growth):
         tried = [trial(factor) for factor in _FACTORS_FROM_NOTHING]
@@ -88,7 +88,7 @@ def balanced(trial: Callable[[float], Trial], growth: float, depth: int) -> tupl
     while len(tried) < _MOST_RUNS and x not in points:
         tried.append(trial(float(10.0**x)))
         points[x] = tried[-1].effect.log10_growth
-        if not np.isfinite(points[x]) or abs(points[x]) <= _BALANCED_DECADES:
+        if abs(points[x]) <= _BALANCED_DECADES:
             break
         x = _next(points)
     return farthest(tried), len(tried)
@@ -96,16 +96,16 @@ def balanced(trial: Callable[[float], Trial], growth: float, depth: int) -> tupl
 
 def _next(points: dict[float, float]) -> float:
     """Where to look next, from decimal logarithms of factors, zero the first, and the growth at each."""
-    at = sorted(points)
-    brackets = [(low, high) for low, high in pairwise(at) if points[low] * points[high] < 0.0]
+    at, known = sorted(points), {x: y for x, y in points.items() if np.isfinite(y)}
+    brackets = [(low, high) for low, high in pairwise(sorted(known)) if known[low] * known[high] < 0.0]
     if brackets:
         low, high = min(brackets, key=lambda ends: ends[1] - ends[0])
         margin = 0.1 * (high - low)
         root = (low * points[high] - high * points[low]) / (points[high] - points[low])
         return float(np.clip(root, low + margin, high - margin))
-    if len(at) <= _OUTWARD:
+    if len(at) <= _OUTWARD and len(known) == len(at):
         return _LONGER * (at[0] if points[0.0] > 0.0 else at[-1])
-    best = min(at, key=lambda x: abs(points[x]))
+    best = min(known, key=lambda x: abs(known[x]))
     place = at.index(best)
     neighbours = [at[i] for i in (place - 1, place + 1) if 0 <= i < len(at)]
     return (best + max(neighbours, key=lambda x: abs(x - best))) / 2.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from ...problem import Problem
 from ._remedy import Remedy, Subject, Trial, effect_of, shifted
 from ._search import mildest
@@ -21,8 +23,9 @@ def _not_applicable(problem: Problem) -> str | None:
 def _search(subject: Subject) -> tuple[Trial, int]:
     if subject.problem.network.cell == "feedforward":
         return Trial({"residual": 1}, effect_of(subject.with_layers(subject.layers, residual=True))), 1
-    present = abs(float(subject.parameters.get("scale") or 1.0))
-    return mildest(lambda scale: _trial(subject, scale), present, present / (100.0 * subject.depth))
+    present = float(subject.parameters.get("scale") or 1.0)
+    sign, size = math.copysign(1.0, present), abs(present)
+    return mildest(lambda scale: _trial(subject, sign * scale), size, size / (100.0 * subject.depth))
 
 
 def _trial(subject: Subject, scale: float) -> Trial:
