@@ -37,13 +37,23 @@ MAY_IMPORT = {
         "gradhorizon.schemas", "gradhorizon_service.analysis", "gradhorizon_service.formats",
         "gradhorizon_service.worker", "numpy", "orjson", "pydantic", "pydantic_core",
     },
+    "gradhorizon_service.charts": {
+        "gradhorizon.schemas", "gradhorizon_service.analysis.errors", "gradhorizon_service.charts", "numpy",
+    },
+    "gradhorizon_service.claims": {
+        "gradhorizon.schemas", "gradhorizon_service.analysis", "gradhorizon_service.charts",
+        "gradhorizon_service.claims",
+        "gradhorizon_service.worker.sequence", "gradhorizon_service.worker.trained",  # problems of their own
+        "numpy", "pydantic",
+    },
     "gradhorizon_service.settings": {
         "gradhorizon_service.analysis.limits", "gradhorizon_service.artifacts.limits",
         "pydantic", "pydantic_settings",
     },
     "gradhorizon_service.api": {
         "gradhorizon.schemas", "gradhorizon_service.analysis", "gradhorizon_service.api",
-        "gradhorizon_service.artifacts", "gradhorizon_service.checkpoints",
+        "gradhorizon_service.artifacts", "gradhorizon_service.charts", "gradhorizon_service.checkpoints",
+        "gradhorizon_service.claims",
         "gradhorizon_service.formats", "gradhorizon_service.processes", "gradhorizon_service.settings",
         "gradhorizon_service.worker.errors",  # they come out of a worker process as they are
         "fastapi", "fastapi_offline", "orjson", "pydantic", "starlette", "threadpoolctl", "uvicorn",
@@ -51,11 +61,19 @@ MAY_IMPORT = {
     "gradhorizon_service.__main__": {"gradhorizon_service.api", "gradhorizon_service.settings", "pydantic"},
 }  # fmt: skip
 
-# The one exception: asked for, the public package imports the service, inside a function, and only then.
+# Only where it is called for: V8 is large, and most processes never draw.
+# And the one exception: asked for, the public package imports the service, inside a function, and only then.
 MAY_IMPORT_WHEN_CALLED = {
+    "gradhorizon_service.processes.rendering": {"vl_convert"},
+    "gradhorizon._charts": {
+        "gradhorizon_service.analysis.reading",
+        "gradhorizon_service.charts",
+        "gradhorizon_service.processes.rendering",
+    },
     "gradhorizon._in_process": {
         "gradhorizon_service.analysis",
         "gradhorizon_service.artifacts",
+        "gradhorizon_service.claims",
         "gradhorizon_service.formats",
         "threadpoolctl",
     },

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._async_client import AsyncClient
+    from ._charts import Chart
     from ._client import Client
     from ._exceptions import (
         CannotRun,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
         ServiceMissing,
         TimedOut,
     )
-    from ._reports import Clippings, Comparison, Descent, Diagnosis, MeanField, Spectrum
+    from ._reports import Claim, Claims, Clippings, Comparison, Descent, Diagnosis, MeanField, Spectrum
     from ._version import __version__
     from .schemas import (
         Artifact,
@@ -55,6 +56,9 @@ __all__ = [
     "AsyncClient",
     "CannotRun",
     "Catalog",
+    "Chart",
+    "Claim",
+    "Claims",
     "Client",
     "Clippings",
     "ClippingsRequest",
@@ -91,6 +95,9 @@ _HOMES = {
     "Artifact": ".schemas",
     "AsyncClient": "._async_client",
     "Catalog": ".schemas",
+    "Chart": "._charts",
+    "Claim": "._reports",
+    "Claims": "._reports",
     "Client": "._client",
     "Clippings": "._reports",
     "ClippingsRequest": ".schemas",

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
     from types import TracebackType
 
-    from ._reports import Clippings, Comparison, Descent, Diagnosis, MeanField, Spectrum
+    from ._charts import Picture
+    from ._reports import Claim, Claims, Clippings, Comparison, Descent, Diagnosis, MeanField, Spectrum
     from ._uploads import Source, Upload
     from .schemas import (
         Artifact,
@@ -324,6 +325,25 @@ class AsyncClient(BaseClient):
     async def delete_artifact(self, sha256: str) -> None:
         """Remove an artifact; raises NotFound where it is not there. Never tries again."""
         await self._send_once(self._deletion(sha256))
+
+    async def claims(self) -> Claims:
+        """Ask which claims about gradients this service judges, by which criterion, and what can be changed."""
+        return await self._send(self._claims())
+
+    async def claim(self, name: str, /, **parameters: Any) -> Claim:
+        """Run one claim again and have it judged; `parameters` are those that `claims` lists for it.
+
+        await gh.claim("depth-ten", lengths=[2, 5, 10], runs=40)
+        """
+        return await self._send(self._claim(name, parameters))
+
+    async def chart(self, report: Any, kind: str | None = None, *, picture: Picture = "svg") -> bytes:
+        """Ask the service for a chart of a report: an SVG, a PNG, or its Vega-Lite specification.
+
+        `kind` is one of the charts that the catalog lists; the main one of the report unless given. The report is one
+        of this client's or the JSON of one. `report.plot()` draws without asking.
+        """
+        return await self._send(self._chart(report, kind, picture))
 
     async def catalog(self) -> Catalog:
         """Ask what this service offers, and its limits."""

@@ -11,12 +11,13 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import NoneType
 from typing import Any, Generic, TypeAlias, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import httpx
 import stamina
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
+from ._charts import MEDIA_TYPES, Picture, kind_of
 from ._exceptions import (
     ConnectionFailed,
     CostOverLimit,
@@ -29,7 +30,7 @@ from ._exceptions import (
     TimedOut,
     class_of,
 )
-from ._reports import Clippings, Comparison, Descent, Diagnosis, MeanField, Spectrum
+from ._reports import Claim, Claims, Clippings, Comparison, Descent, Diagnosis, MeanField, Spectrum
 from ._transport import Body, build_body
 from ._uploads import Source, Upload
 from ._version import __version__
@@ -67,6 +68,7 @@ class Call(Generic[Report]):
     report: type[Report]
     body: Body | None = None
     upload: Upload | None = None
+    accept: str = "application/json"
 
 
 class BaseClient:
@@ -108,6 +110,20 @@ class BaseClient:
     def _mean_field(self, request: MeanFieldRequest | Json | None, **fields: Any) -> Call[MeanField]:
         return Call("POST", "/v1/mean-fields", MeanField, build_body(_merged(request, fields)))
 
+    def _claims(self) -> Call[Claims]:
+        return Call("GET", "/v1/claims", Claims)
+
+    def _claim(self, name: str, parameters: dict[str, Any]) -> Call[Claim]:
+        return Call("POST", f"/v1/claims/{quote(name, safe='')}", Claim, build_body(parameters))
+
+    def _chart(self, report: Any, kind: str | None, picture: Picture) -> Call[bytes]:
+        if isinstance(report, Mapping):
+            document = json.dumps(report, allow_nan=False).encode()
+        else:
+            document = report.to_json().encode()
+        path = f"/v1/charts/{quote(kind or kind_of(report), safe='')}"
+        return Call("POST", path, bytes, Body(document, {}), accept=MEDIA_TYPES[picture])
+
     def _upload(self, source: Source, name: str | None) -> Call[Artifact]:
         upload = Upload.of(source, name)
         query = "?" + urlencode({"name": upload.name}) if upload.name else ""
@@ -132,7 +148,7 @@ class BaseClient:
 
     def _arguments(self, call: Call[Any]) -> dict[str, Any]:
         """Return the keyword arguments of `httpx.Client.request` for a call."""
-        headers = {"accept": "application/json, application/problem+json", **self._headers}
+        headers = {"accept": f"{call.accept}, application/problem+json", **self._headers}
         arguments = {"method": call.method, "url": self.base_url + call.path, "headers": headers}
         if call.upload is not None:
             kind, length = "application/octet-stream", str(call.upload.size)
@@ -203,6 +219,8 @@ def read_answer(response: httpx.Response, report: type[Report]) -> Report:
     try:
         if response.status_code == httpx.codes.NO_CONTENT:
             return adapter(report).validate_python(None)
+        if report is bytes:
+            return adapter(report).validate_python(response.content)
         return adapter(report).validate_json(response.content)
     except ValidationError as error:
         raise not_understood(

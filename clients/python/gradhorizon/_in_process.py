@@ -7,6 +7,7 @@ what is reported are the same; only large arrays are handed over instead of bein
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import fields
 from functools import partial
 from threading import Lock
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 Report = TypeVar("Report")
 
+CHARTS = "/v1/charts/"
 ADDRESS = "http://in-process"
 """Stands where a base URL would; nothing is ever sent there."""
 
@@ -45,6 +47,7 @@ class Engine:
         with service_extra():
             from threadpoolctl import ThreadpoolController
 
+            from gradhorizon_service import claims
             from gradhorizon_service.analysis import catalog, tasks
             from gradhorizon_service.analysis.cost import Costs
             from gradhorizon_service.analysis.limits import Limits
@@ -57,8 +60,14 @@ class Engine:
         self._blas = ThreadpoolController()
         self._turn = Lock()
         self._answers: dict[str, Callable[[Body | None], object]] = {
-            **{path: partial(self._computed, operation) for path, operation in tasks.OPERATIONS.items()},
-            "/v1/catalog": lambda _: catalog.build_catalog(self._limits, self._artifact_limits),
+            **{
+                path: partial(self._computed, operation)
+                for path, operation in {**tasks.OPERATIONS, **claims.OPERATIONS}.items()
+            },
+            "/v1/claims": lambda _: claims.list_claims(),
+            "/v1/catalog": lambda _: catalog.build_catalog(
+                self._limits, self._artifact_limits, claims=claims.offers(), charts=claims.chart_offers()
+            ),
             "/healthz": lambda _: {"status": "ok"},
             "/readyz": lambda _: {"status": "ready"},
         }
@@ -77,7 +86,23 @@ class Engine:
     def _reported(self, call: Call[Any]) -> object:
         if call.path.startswith(ARTIFACTS):
             return self.artifacts.answer(call)
+        if call.path.startswith(CHARTS):
+            return self._drawn(call)
+        if call.path not in self._answers:
+            raise class_of("not_found", None)(f"nothing is at {call.path}", code="not_found")
         return self._answers[call.path](call.body)
+
+    def _drawn(self, call: Call[Any]) -> bytes:
+        from gradhorizon_service.claims import CHARTS as KINDS
+
+        from ._charts import Chart, drawn, picture_of
+
+        kind = call.path.removeprefix(CHARTS)
+        if kind not in KINDS:
+            says = f"there is no such kind of chart; there are {', '.join(KINDS)}"
+            raise class_of("not_found", None)(says, code="not_found")
+        assert call.body is not None
+        return picture_of(Chart(drawn(KINDS[kind], json.loads(call.body.document))), call.accept)
 
     def _computed(self, operation: Any, body: Body | None) -> object:
         from gradhorizon_service.analysis.tasks import run_inline

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from ._claim_summaries import summarize_claim, summarize_claims
 from ._clipping_summaries import summarize_clippings
 from ._descent_summaries import summarize_descent
 from ._summaries import (
@@ -16,7 +17,7 @@ from ._summaries import (
     summarize_mean_field,
     summarize_spectrum,
 )
-from .schemas import Clippings, Comparison, Descent, Diagnosis, MeanField, Spectrum
+from .schemas import Claim, Claims, Clippings, Comparison, Descent, Diagnosis, MeanField, Spectrum
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -31,6 +32,9 @@ COLOURS = {
     "chaotic": "red",
     "ordered": "blue",
     "critical": "green",
+    "holds": "green",
+    "holds partly": "yellow",
+    "fails": "red",
 }
 
 
@@ -49,6 +53,8 @@ _SUMMARIES: Mapping[type, Callable[[Any], Summary]] = {
     Clippings: summarize_clippings,
     Descent: summarize_descent,
     MeanField: summarize_mean_field,
+    Claim: summarize_claim,
+    Claims: summarize_claims,
 }
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 
 from . import schemas
+
+if TYPE_CHECKING:
+    from ._charts import Chart
 
 
 class _Displayed:
@@ -26,7 +29,21 @@ class _Displayed:
         return to_html(self)
 
 
-class Diagnosis(_Displayed, schemas.Diagnosis):
+class _Plotted(_Displayed):
+    """Charts, drawn here: the code for them is in every installation, pictures need the extra `service`."""
+
+    def plot(self, kind: str | None = None) -> Chart:
+        """Return a chart of this report: notebooks show it, `save` writes it as SVG, PNG or JSON.
+
+        `kind` is one of the charts that the catalog lists; the main one of the report unless given. Raises ValueError
+        where the report does not hold what it shows.
+        """
+        from ._charts import plot
+
+        return plot(self, kind)
+
+
+class Diagnosis(_Plotted, schemas.Diagnosis):
     """The answer to a diagnosis; its fields hold NumPy arrays, -inf where a log10 means exactly zero."""
 
     def to_json(self) -> str:
@@ -39,7 +56,7 @@ class Diagnosis(_Displayed, schemas.Diagnosis):
         return f"<Diagnosis: {self.verdict.status}, horizon {self.horizon.steps}>"
 
 
-class Comparison(_Displayed, schemas.Comparison):
+class Comparison(_Plotted, schemas.Comparison):
     """The answer to a comparison: its rows, ranked, and the diagnosis behind each."""
 
     def to_json(self) -> str:
@@ -69,7 +86,7 @@ class Clippings(_Displayed, schemas.Clippings):
         return f"<Clippings: {given}, {len(self.policies)} policies, threshold advised {advised}>"
 
 
-class Descent(_Displayed, schemas.Descent):
+class Descent(_Plotted, schemas.Descent):
     """The answer about a descent; its fields hold NumPy arrays, -inf where a log10 means exactly zero."""
 
     def to_json(self) -> str:
@@ -94,7 +111,7 @@ class MeanField(_Displayed, schemas.MeanField):
         return f"<MeanField: {self.activation}, {self.phase}, chi_1 {self.chi_1:.4g}>"
 
 
-class Spectrum(_Displayed, schemas.Spectrum):
+class Spectrum(_Plotted, schemas.Spectrum):
     """The answer about one matrix; its fields hold NumPy arrays."""
 
     def to_json(self) -> str:
@@ -104,3 +121,27 @@ class Spectrum(_Displayed, schemas.Spectrum):
     def __repr__(self) -> str:
         """Return one line: a report holds thousands of numbers."""
         return f"<Spectrum: {self.shape[0]} x {self.shape[1]}, radius {self.spectrum.spectral_radius:.4g}>"
+
+
+class Claim(_Plotted, schemas.Claim):
+    """A claim, run again and judged."""
+
+    def to_json(self) -> str:
+        """Return the report as the service wrote it: strict JSON."""
+        return self.model_dump_json(indent=2)
+
+    def __repr__(self) -> str:
+        """Return one line: a claim holds every request behind it."""
+        return f"<Claim: {self.name} {self.verdict}>"
+
+
+class Claims(_Displayed, schemas.Claims):
+    """The claims that a service judges."""
+
+    def to_json(self) -> str:
+        """Return the list as the service wrote it: strict JSON."""
+        return self.model_dump_json(indent=2)
+
+    def __repr__(self) -> str:
+        """Return one line."""
+        return f"<Claims: {', '.join(claim.name for claim in self.claims)}>"

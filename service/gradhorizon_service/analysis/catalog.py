@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any, ClassVar, Protocol, get_args
 
@@ -26,8 +26,11 @@ class _Dataclass(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
 
-def build_catalog(*limits: _Dataclass) -> Catalog:
-    """Collect every table with a sentence for each entry; every field of `limits` is a limit of this server."""
+def build_catalog(*limits: _Dataclass, claims: Sequence[Offer], charts: Sequence[Offer]) -> Catalog:
+    """Collect every table with a sentence for each entry; every field of `limits` is a limit of this server.
+
+    What stands on the analysis is handed over.
+    """
     return Catalog(
         engine_version=ENGINE_VERSION,
         cells=_offers(network_models.Network, "cell"),
@@ -51,6 +54,8 @@ def build_catalog(*limits: _Dataclass) -> Catalog:
         descent_tasks=_offers(descent_models.DescentTask, "kind"),
         descent_cells=_offers(descent_models.TrainedCell, "kind"),
         optimizers=_offers(descent_models.DescentOptimizer, "kind"),
+        claims=list(claims),
+        charts=list(charts),
         limits=[limit for group in limits for limit in _limits(group)],
     )
 

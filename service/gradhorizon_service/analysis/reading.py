@@ -12,17 +12,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from gradhorizon.schemas._base import RequestModel
 from gradhorizon.schemas.arrays import CONTEXT_KEY, Array, TensorStore
 
 from ..formats.json_path import json_path
 from ..formats.lifting import MAX_VALUES
 from .errors import Fault, InvalidRequest
 
-RequestType = TypeVar("RequestType", bound=RequestModel)
+RequestType = TypeVar("RequestType", bound=BaseModel)
 Tensors = Mapping[str, Array | Mapping[str, Array]]
 Artifacts = Mapping[tuple[str, str | None], Array | str]
 """Hash and name of a tensor -> the array, or why there is none."""

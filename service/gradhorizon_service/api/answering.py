@@ -98,7 +98,7 @@ class _Asked(Generic[RequestType]):
         return await unless_disconnected(self.request, _computed(self.service, task))
 
     async def _large(self) -> bytes:
-        tree = await _read_elsewhere(self.service, self.body.text)
+        tree = await read_elsewhere(self.service, self.body.text)
         return await self._referring(tree, await asyncio.to_thread(references_of, tree))
 
     async def _referring(self, tree: Any, references: list[Reference]) -> bytes:
@@ -107,12 +107,12 @@ class _Asked(Generic[RequestType]):
         return await _computed(self.service, task)
 
     def _prepared(self, tree: Any, artifacts: Loaded | None = None) -> Task:
-        tensors = _tensors(self.body, self.service.settings.max_body_bytes)
+        tensors = tensors_of(self.body, self.service.settings.max_body_bytes)
         request = read_request(self.model, tree, tensors, artifacts)
         return self.prepare(request, self.service.limits, self.service.costs)
 
 
-async def _read_elsewhere(service: Service, text: list[bytes]) -> Any:
+async def read_elsewhere(service: Service, text: list[bytes]) -> Any:
     """Parse a JSON text in a worker process, unless it is short."""
     if sum(map(len, text)) <= service.settings.inline_json_bytes:
         return read_text(text)
@@ -124,7 +124,7 @@ async def _read_elsewhere(service: Service, text: list[bytes]) -> Any:
         raise refused_json(fault) from None
 
 
-def _tensors(body: Body, max_bytes: int) -> Mapping[str, Content]:
+def tensors_of(body: Body, max_bytes: int) -> Mapping[str, Content]:
     """Read every part; together, decompressed, they hold at most `max_bytes`."""
     tensors: dict[str, Content] = {}
     for name, upload in body.uploads.items():

@@ -37,7 +37,7 @@ TABLE: Mapping[ErrorCode, tuple[int, str]] = {
     "cost_over_limit": (422, "The computation is over what this server answers at once"),
     "body_too_large": (413, "The body is too large"),
     "unsupported_media_type": (415, "The content type is not read here"),
-    "not_acceptable": (406, "Answers are JSON"),
+    "not_acceptable": (406, "The answer comes in none of the accepted types"),
     "not_found": (404, "There is nothing at this address"),
     "artifact_not_found": (404, "There is no such artifact"),
     "method_not_allowed": (405, "The method is not allowed here"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from ..analysis.errors import Fault, InvalidRequest, RequestRefused
 from ..formats.errors import JsonFault, TensorFault, TooManyValues
 from ..formats.json_path import json_path
@@ -52,9 +54,18 @@ class UnsupportedMediaType(RequestRefused):
 
 
 class NotAcceptable(RequestRefused):
-    """The client asks for something other than JSON."""
+    """The client accepts none of the types that the answer comes in."""
 
     code = "not_acceptable"
+
+
+class UnknownName(RequestRefused):
+    """Nothing of that kind has this name."""
+
+    code = "not_found"
+
+    def __init__(self, what: str, names: Iterable[str]) -> None:
+        super().__init__(f"there is no such {what}; there are {', '.join(names)}")
 
 
 class Overloaded(RequestRefused):

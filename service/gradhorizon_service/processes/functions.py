@@ -9,6 +9,8 @@ from typing import Any
 from gradhorizon_service.formats.strict_json import read_json
 from gradhorizon_service.worker.entry import FUNCTIONS as COMPUTATIONS
 
+from . import rendering
+
 
 def _timed(function: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, float]]:
     """Return the seconds beside the result: here, because a report says how long it took to compute, not to wait."""
@@ -42,6 +44,8 @@ FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "read_json": _read_json,
     "inspect_artifact": _inspect_artifact,
     "load_tensors": _load_tensors,
+    "svg": rendering.svg,
+    "png": rendering.png,
 }
 TABLE = f"{__name__}:FUNCTIONS"
 """What a pool is told, so that its processes find the functions."""

@@ -21,6 +21,7 @@ from .mean_field.entry import analyse_mean_field
 from .outcome import Outcome
 from .problem import ComparisonProblem, Problem, SpectrumProblem
 from .products.power_peaks import peak_norm
+from .sequence import SequenceProblem, run_sequence
 from .verdict import Verdict, judge
 
 
@@ -101,6 +102,11 @@ def analyse_spectrum(problem: SpectrumProblem) -> SpectrumResult:
     )
 
 
+def follow(sequence: SequenceProblem) -> dict[str, Any]:
+    """Run several computations one after the other."""
+    return run_sequence(sequence, FUNCTIONS)
+
+
 FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {
     "diagnose": diagnose,
     "compare": compare,
@@ -108,6 +114,7 @@ FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {
     "descend": run_descent,
     "spectrum": analyse_spectrum,
     "mean_field": analyse_mean_field,
+    "sequence": follow,
 }
 """Name of a computation -> the function a worker process runs for it."""
 

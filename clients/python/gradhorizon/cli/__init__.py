@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
+from .claims import claims
 from .clippings import clippings
 from .compare import compare
 from .descend import descend
@@ -26,6 +27,7 @@ app.command()(clippings)
 app.command()(spectrum)
 app.command()(descend)
 app.command()(mean_field)
+app.command()(claims)
 app.command()(serve)
 
 

@@ -2,6 +2,7 @@
 
 from .artifacts import Artifact, ArtifactTensor
 from .catalog import Catalog, Limit, Offer
+from .claims import Claim, ClaimParameters, Claims
 from .clipping import Clipping
 from .clippings import Clippings, ClippingsRequest
 from .comparisons import Comparison, ComparisonRequest
@@ -19,6 +20,9 @@ __all__ = [
     "Artifact",
     "ArtifactTensor",
     "Catalog",
+    "Claim",
+    "ClaimParameters",
+    "Claims",
     "Clipping",
     "Clippings",
     "ClippingsRequest",

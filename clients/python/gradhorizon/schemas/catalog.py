@@ -36,4 +36,6 @@ class Catalog(ReportModel):
     descent_tasks: list[Offer]
     descent_cells: list[Offer]
     optimizers: list[Offer]
+    claims: list[Offer]
+    charts: list[Offer]
     limits: list[Limit]

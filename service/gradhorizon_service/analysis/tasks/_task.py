@@ -69,4 +69,4 @@ def run_inline(task: Task) -> ReportModel:
 
 def translate(error: CannotRun) -> RequestRefused:
     """A refusal of the worker as a refusal of the request."""
-    return CannotCompute(f"$.{error.field}", error.message)
+    return CannotCompute(f"$.{error.field}" if error.field else "$", error.message)

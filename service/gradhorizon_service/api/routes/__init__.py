@@ -2,7 +2,19 @@
 
 from fastapi import APIRouter
 
-from . import artifacts, catalog, clippings, comparisons, descents, diagnoses, health, mean_fields, spectra
+from . import (
+    artifacts,
+    catalog,
+    charts,
+    claims,
+    clippings,
+    comparisons,
+    descents,
+    diagnoses,
+    health,
+    mean_fields,
+    spectra,
+)
 
 ROUTERS: tuple[APIRouter, ...] = (
     diagnoses.router,
@@ -12,6 +24,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     descents.router,
     mean_fields.router,
     artifacts.router,
+    claims.router,
+    charts.router,
     catalog.router,
     health.router,
 )
