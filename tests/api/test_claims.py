@@ -70,7 +70,7 @@ def test_refusal_names_the_parameter(name: str, body: Any, path: str, post: Any,
 
 
 def test_a_claim_over_the_limit_says_what_it_would_cost(post: Any, check_problem: Any) -> None:
-    dear = {"runs": 100, "hidden_size": 64, "steps": 5000, "lengths": [10, 100]}
+    dear = {"runs": 40, "steps": 5000, "lengths": [10, 100]}
     problem = check_problem(post(dear, "/v1/claims/depth-ten"), 422, "cost_over_limit")
     assert problem.limit == "sync_seconds"
     assert problem.estimate > 60

@@ -164,9 +164,10 @@ LATER = "trained with clipping, seed 1"
 
 def test_a_claim_over_the_synchronous_limit_is_refused_with_the_estimate() -> None:
     claim = CLAIMS["depth-ten"]
-    dear = claim.parameters(runs=100, hidden_size=64, steps=5000, lengths=[10, 100])
+    dear = claim.parameters(runs=40, steps=5000, lengths=[10, 100])
     with pytest.raises(CostOverLimit) as refused:
         claim.prepare(dear, LIMITS, COSTS)
+    assert refused.value.limit == "sync_seconds"
     assert refused.value.estimate > LIMITS.sync_seconds
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 from typer.testing import Result
 
@@ -30,6 +31,16 @@ def test_json_is_a_list_of_whole_reports(run: Run) -> None:
     result = run("claims", "eigenvalue-growth", "--json", "--seed", 3)
     (report,) = json.loads(result.stdout)
     assert (report["name"], report["parameters"]["seed"]) == ("eigenvalue-growth", 3)
+
+
+def test_charts_are_written_where_asked_for(run: Run, tmp_path: Path) -> None:
+    result = run("claims", "eigenvalue-growth", "--charts", tmp_path / "new")
+    assert result.exit_code == 0, result.stderr
+    assert (tmp_path / "new" / "eigenvalue-growth.svg").read_text(encoding="utf-8").startswith("<svg")
+    (tmp_path / "file").touch()
+    refused = run("claims", "eigenvalue-growth", "--charts", tmp_path / "file")
+    assert refused.exit_code == 2
+    assert "cannot be written" in refused.stderr
 
 
 def test_an_unknown_claim_is_refused_with_the_list(run: Run) -> None:
