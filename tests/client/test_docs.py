@@ -11,6 +11,8 @@ import pytest
 
 import gradhorizon
 
+pytestmark = pytest.mark.timeout(300)  # a page is many requests, on machines that are busy with others
+
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "client.md").read_text(encoding="utf-8")
 
