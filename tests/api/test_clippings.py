@@ -57,6 +57,14 @@ def test_norms_come_back_as_a_history_with_advice(post: Any) -> None:
     assert answer["gradients"] is None
 
 
+def test_a_norm_of_minus_zero_is_a_norm_of_zero(post: Any) -> None:
+    history = [1.0, 2.0, 0.5, 3.0, 0.1] * 4
+    answers = [post({"norms": [*history, zero], "policies": [NORM]}, PATH) for zero in (0.0, -0.0)]
+    plus, minus = (answer.json() for answer in answers)
+    assert minus["advice"] == plus["advice"]
+    assert minus["policies"] == plus["policies"]
+
+
 def test_policies_may_be_left_out(post: Any) -> None:
     answer = post({"norms": [1.0, 2.0]}, PATH).json()
     assert answer["policies"] == []

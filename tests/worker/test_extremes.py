@@ -208,3 +208,17 @@ def test_a_feedforward_network_that_diverges_at_another_width_cannot_take_its_lo
     }
     with pytest.raises(CannotCompute, match=r"it is of 3 outputs, .* behind layer 2, which has 4"):
         run_inline(prepare_diagnosis(DiagnosisRequest.model_validate(request), Limits(), Costs()))
+
+
+@pytest.mark.parametrize("network", [{"cell": "lstm"}, {"cell": "gru"}, {"cell": "gru", "reset": "before"}])
+def test_a_gated_network_that_diverges_at_its_first_step_has_gradients_of_exactly_zero(network):
+    rows = {"lstm": 8, "gru": 6}[network["cell"]]
+    weights = np.full((rows, 2), 1e300)
+    network = {**network, "weights": weights, "activation": "relu", "gate_activation": "relu"}
+    request = DiagnosisRequest.model_validate(
+        {"network": network, "depth": 3, "initial_state": {"kind": "values", "values": 1e100}}
+    )
+    found = run_inline(prepare_diagnosis(request, Limits(), Costs()))
+    encode(found)
+    assert (found.verdict.status, found.outcome.steps_completed) == ("diverged", 0)
+    assert found.parameter_gradient.log10_norm == {"weights": -np.inf}

@@ -44,7 +44,7 @@ def _no_negatives(norms: Array) -> Array:
             "{message}",
             {"message": f"is negative at [{negative[0]}]; norms are zero or more"},
         )
-    return norms
+    return np.where(norms == 0.0, 0.0, norms)  # a threshold over -0.0 would be minus infinity
 
 
 TensorName = Annotated[str, Field(min_length=1, max_length=256)]

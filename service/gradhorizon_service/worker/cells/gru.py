@@ -243,7 +243,8 @@ class ResetAfterLinearisation:
 
     def deltas(self, gradients: Sequence[Array]) -> Sequence[Array]:
         steps = len(self.record)
-        return [self._delta(steps - 1 - lag, gradient) for lag, gradient in enumerate(gradients[:steps])]
+        found = [self._delta(steps - 1 - lag, gradient) for lag, gradient in enumerate(gradients[:steps])]
+        return found or np.zeros((0, self.record.shape[1], 4 * self.cell.hidden_size))  # type: ignore[return-value]
 
     def parameter_terms(self, deltas: Array, states: Array, inputs: Array | None) -> Mapping[str, OuterSum]:
         H = self.cell.hidden_size
@@ -296,7 +297,8 @@ class ResetBeforeLinearisation:
 
     def deltas(self, gradients: Sequence[Array]) -> Sequence[Array]:
         steps = len(self.record)
-        return [self._delta(steps - 1 - lag, gradient)[0] for lag, gradient in enumerate(gradients[:steps])]
+        found = [self._delta(steps - 1 - lag, gradient)[0] for lag, gradient in enumerate(gradients[:steps])]
+        return found or np.zeros((0, self.record.shape[1], len(self.cell.weights)))  # type: ignore[return-value]
 
     def parameter_terms(self, deltas: Array, states: Array, inputs: Array | None) -> Mapping[str, OuterSum]:
         H, h = self.cell.hidden_size, states[:-1]

@@ -212,6 +212,9 @@ class LstmLinearisation:
         for lag, gradient in enumerate(gradients[:steps]):
             gates, _ = self._gates(steps - 1 - lag, gradient)
             found.append(self._delta(gates.reshape(*gates.shape[:-2], -1), gradient))
+        if not found:  # the first step left float64
+            batch, cell = self.record.shape[1], self.cell
+            return self._delta(np.zeros((0, batch, len(cell.weights))), np.zeros((0, batch, cell.state_size)))  # type: ignore[return-value]
         return found
 
     def parameter_terms(self, deltas: Array, states: Array, inputs: Array | None) -> Mapping[str, OuterSum]:
