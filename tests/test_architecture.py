@@ -29,13 +29,18 @@ MAY_IMPORT = {
         "gradhorizon_service.checkpoints", "gradhorizon_service.formats", "numpy",
     },
     "gradhorizon_service.artifacts.inspection": {"gradhorizon_service.checkpoints", "numpy"},
+    "gradhorizon_service.checkpoints.recognition": {
+        "gradhorizon_service.checkpoints", "numpy", "scipy",
+    },
     "gradhorizon_service.processes": {
-        "gradhorizon_service.artifacts.inspection", "gradhorizon_service.formats",
+        "gradhorizon_service.artifacts.inspection", "gradhorizon_service.checkpoints.surveying",
+        "gradhorizon_service.formats",
         "gradhorizon_service.processes", "gradhorizon_service.worker", "numpy", "scipy", "threadpoolctl",
     },
     "gradhorizon_service.analysis": {
-        "gradhorizon.schemas", "gradhorizon_service.analysis", "gradhorizon_service.formats",
-        "gradhorizon_service.worker", "numpy", "orjson", "pydantic", "pydantic_core",
+        "gradhorizon.schemas", "gradhorizon_service.analysis", "gradhorizon_service.checkpoints.hygiene",
+        "gradhorizon_service.checkpoints.recognition", "gradhorizon_service.checkpoints.surveying",
+        "gradhorizon_service.formats", "gradhorizon_service.worker", "numpy", "orjson", "pydantic", "pydantic_core",
     },
     "gradhorizon_service.charts": {
         "gradhorizon.schemas", "gradhorizon_service.analysis.errors", "gradhorizon_service.charts", "numpy",
@@ -77,7 +82,11 @@ MAY_IMPORT_WHEN_CALLED = {
         "gradhorizon_service.formats",
         "threadpoolctl",
     },
-    "gradhorizon._local_artifacts": {"gradhorizon_service.artifacts", "gradhorizon_service.checkpoints"},
+    "gradhorizon._local_artifacts": {
+        "gradhorizon_service.analysis.layered",
+        "gradhorizon_service.artifacts",
+        "gradhorizon_service.checkpoints",
+    },
     "gradhorizon.cli.serve": {"gradhorizon_service.__main__", "uvicorn"},
 }
 

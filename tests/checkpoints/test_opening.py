@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import struct
 import time
@@ -75,6 +76,16 @@ def test_a_file_that_is_not_read_is_told_what_it_is(
     refused = fault(data)
     assert type(refused) is kind
     assert reason in refused.message
+
+
+@pytest.mark.parametrize("length", [0x0280, 0x0580, 0x8B1F, 0x023C])
+def test_a_safetensors_header_may_be_as_long_as_another_format_begins(length: int, tmp_path: Path) -> None:
+    """Its length comes first: 0x0580 reads like the start of a pickle, 0x8B1F like gzip, 0x3C is a bracket."""
+    text = json.dumps({"w": entry()}).encode()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(safetensors(text.ljust(length), np.ones(1).tobytes()))
+    with open_checkpoint(path) as checkpoint:
+        assert list(checkpoint.tensors) == ["w"]
 
 
 def test_a_folder_without_a_checkpoint_and_a_pipe_are_refused(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from typer.testing import Result
 
-from gradhorizon import Client, Diagnosis
+from gradhorizon import CheckpointDiagnosis, Client, Diagnosis
 
 Run = Callable[..., Result]
 
@@ -28,10 +28,12 @@ def report_of(result: Result) -> dict[str, Any]:
     return report
 
 
-def test_checkpoint_is_diagnosed_as_the_layer_it_holds(
+def test_a_named_matrix_is_diagnosed_as_the_layer_it_belongs_to(
     run: Run, checkpoint: Path, layer: dict[str, np.ndarray]
 ) -> None:
-    report = report_of(run("diagnose", checkpoint, "--depth", 20, "--json"))
+    report = report_of(
+        run("diagnose", checkpoint, "--depth", 20, "--weights", "model.rnn.weight_hh_l0", "--json")
+    )
     with Client.in_process() as client:
         asked = client.diagnose(
             network={
@@ -49,8 +51,52 @@ def test_checkpoint_is_diagnosed_as_the_layer_it_holds(
     assert any("weights = model.rnn.weight_hh_l0" in line for line in report["assumptions"])
 
 
+def test_every_layer_of_a_checkpoint_is_reported(run: Run, tmp_path: Path) -> None:
+    tensors = {}
+    for layer, width in ((0, 3), (1, 2)):
+        tensors |= {
+            f"rnn.weight_hh_l{layer}": 0.5 * np.eye(2),
+            f"rnn.weight_ih_l{layer}": np.ones((2, width)),
+        }
+    np.savez(tmp_path / "model.npz", **tensors)
+    result = run("diagnose", tmp_path / "model.npz", "--depth", 30, "--json")
+    report = report_of(result)
+    assert [layer["name"] for layer in report["layers"]] == ["rnn.l0", "rnn.l1"]
+    assert [layer["assumptions"] for layer in report["layers"]] == [
+        ["activation tanh: the file does not say"]
+    ] * 2
+    assert CheckpointDiagnosis.model_validate_json(result.stdout).layers[1].diagnosis is not None
+    (layer,) = report_of(run("diagnose", tmp_path / "model.npz", "-d", 30, "--only", "rnn.l1", "--json"))[
+        "layers"
+    ]
+    assert layer["name"] == "rnn.l1"
+
+
+def test_the_table_of_a_checkpoint_says_verdicts_assumptions_and_what_was_left_out(
+    run: Run, checkpoint: Path
+) -> None:
+    result = run("diagnose", checkpoint)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith("vanishing")
+    for words in (
+        "model.rnn.l0",
+        "activation tanh",
+        "model.head.weight",
+        "depth 100: --depth says another one",
+    ):
+        assert words in result.stdout
+
+
+def test_only_belongs_to_a_checkpoint(run: Run, matrix: Path) -> None:
+    result = run("diagnose", matrix, "--depth", 5, "--only", "l0")
+    assert result.exit_code == 2
+    assert "--only belongs to checkpoints" in result.stderr
+
+
 def test_table_says_verdict_horizon_and_assumptions(run: Run, checkpoint: Path) -> None:
-    result = run("diagnose", checkpoint, "-d", 50, "--activation", "tanh")
+    result = run(
+        "diagnose", checkpoint, "-d", 50, "--activation", "tanh", "--weights", "model.rnn.weight_hh_l0"
+    )
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith("vanishing")
     assert "steps, then the gradient has decayed by a factor 1000" in result.stdout
@@ -133,7 +179,7 @@ def test_options_replace_fields_of_a_whole_request(run: Run, tmp_path: Path) -> 
 def test_depth_is_the_length_of_the_inputs(run: Run, checkpoint: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "inputs.npy", np.ones((4, 9, 3)))
     report = report_of(run("diagnose", checkpoint, "--inputs", tmp_path / "inputs.npy", "--json"))
-    assert report["outcome"]["steps_completed"] == 9
+    assert report["layers"][0]["diagnosis"]["outcome"]["steps_completed"] == 9
     assert "depth 9: the length of the sequences in inputs.npy" in report["assumptions"]
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import gradhorizon
+from gradhorizon.cli._policies import read_policy
 
 pytestmark = pytest.mark.timeout(300)  # a page is many requests, on machines that are busy with others
 
@@ -37,6 +39,26 @@ def test_the_example_of_clippings_runs(live_url: str) -> None:
     names = names_after_running("clippings.md", live_url)
     assert names["now"].policies[0].clipped
     assert names["then"].advice.threshold < 10
+
+
+def test_the_examples_of_checkpoints_run(
+    live_url: str, tmp_path: Path, digits: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(digits / "digits-rnn-tanh.safetensors", tmp_path / "model.safetensors")
+    names = names_after_running("checkpoints.md", live_url)
+    assert [layer.name for layer in names["report"].layers] == ["rnn.l0"]
+    assert names["weights"].shape == (64, 64)
+
+
+def test_the_policy_of_checkpoints_is_one(tmp_path: Path) -> None:
+    (text,) = re.findall(
+        r"```toml\n(.*?)```", (DOCS / "checkpoints.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    (tmp_path / "policy.toml").write_text(text)
+    policy = read_policy(tmp_path / "policy.toml")
+    assert policy.of("decoder.rnn.l0").min_horizon == 100
+    assert policy.rules.min_horizon == 50
 
 
 def test_the_example_of_descents_runs(live_url: str) -> None:

@@ -9,6 +9,8 @@ import pytest
 import gradhorizon
 from gradhorizon import AsyncClient, Client
 from gradhorizon.schemas import (
+    CheckpointComparisonRequest,
+    CheckpointDiagnosisRequest,
     ClippingsRequest,
     ComparisonRequest,
     DescentRequest,
@@ -29,6 +31,8 @@ REQUESTS = {
     "clippings": ClippingsRequest,
     "descend": DescentRequest,
     "mean_field": MeanFieldRequest,
+    "diagnose_checkpoint": CheckpointDiagnosisRequest,
+    "compare_checkpoints": CheckpointComparisonRequest,
 }
 
 

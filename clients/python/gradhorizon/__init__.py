@@ -38,11 +38,24 @@ if TYPE_CHECKING:
         ServiceMissing,
         TimedOut,
     )
-    from ._reports import Claim, Claims, Clippings, Comparison, Descent, Diagnosis, MeanField, Spectrum
+    from ._reports import (
+        CheckpointComparison,
+        CheckpointDiagnosis,
+        Claim,
+        Claims,
+        Clippings,
+        Comparison,
+        Descent,
+        Diagnosis,
+        MeanField,
+        Spectrum,
+    )
     from ._version import __version__
     from .schemas import (
         Artifact,
         Catalog,
+        CheckpointComparisonRequest,
+        CheckpointDiagnosisRequest,
         ClippingsRequest,
         ComparisonRequest,
         DescentRequest,
@@ -57,6 +70,10 @@ __all__ = [
     "CannotRun",
     "Catalog",
     "Chart",
+    "CheckpointComparison",
+    "CheckpointComparisonRequest",
+    "CheckpointDiagnosis",
+    "CheckpointDiagnosisRequest",
     "Claim",
     "Claims",
     "Client",
@@ -96,6 +113,10 @@ _HOMES = {
     "AsyncClient": "._async_client",
     "Catalog": ".schemas",
     "Chart": "._charts",
+    "CheckpointComparison": "._reports",
+    "CheckpointComparisonRequest": ".schemas",
+    "CheckpointDiagnosis": "._reports",
+    "CheckpointDiagnosisRequest": ".schemas",
     "Claim": "._reports",
     "Claims": "._reports",
     "Client": "._client",

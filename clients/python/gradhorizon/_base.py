@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from types import NoneType
 from typing import Any, Generic, TypeAlias, TypeVar
 from urllib.parse import quote, urlencode
@@ -30,12 +31,24 @@ from ._exceptions import (
     TimedOut,
     class_of,
 )
-from ._reports import Claim, Claims, Clippings, Comparison, Descent, Diagnosis, MeanField, Spectrum
+from ._reports import (
+    CheckpointComparison,
+    CheckpointDiagnosis,
+    Claim,
+    Claims,
+    Clippings,
+    Comparison,
+    Descent,
+    Diagnosis,
+    MeanField,
+    Spectrum,
+)
 from ._transport import Body, build_body
 from ._uploads import Source, Upload
 from ._version import __version__
 from .schemas.artifacts import Artifact
 from .schemas.catalog import Catalog
+from .schemas.checkpoints import CheckpointComparisonRequest, CheckpointDiagnosisRequest
 from .schemas.clippings import ClippingsRequest
 from .schemas.comparisons import ComparisonRequest
 from .schemas.descents import DescentRequest
@@ -55,6 +68,8 @@ LONGEST_WAIT = 30.0
 """Seconds the client waits at most before it tries again; a service that asks for more is reported instead."""
 
 Report = TypeVar("Report")
+Checkpoint: TypeAlias = "str | Path | Artifact"
+"""A file: the hash or the description of one that was uploaded, or the path of one that is still to be."""
 Json: TypeAlias = Mapping[str, Any]
 """A JSON object in which arrays may stand wherever the contract has numbers."""
 
@@ -134,6 +149,18 @@ class BaseClient:
 
     def _deletion(self, sha256: str) -> Call[None]:
         return Call("DELETE", artifact_path(sha256), NoneType)
+
+    def _checkpoint_diagnosis(
+        self, sha256: str, request: CheckpointDiagnosisRequest | Json | None, **fields: Any
+    ) -> Call[CheckpointDiagnosis]:
+        path = artifact_path(sha256).replace("/artifacts/", "/checkpoints/", 1) + "/diagnoses"
+        return Call("POST", path, CheckpointDiagnosis, build_body(_merged(request, fields)))
+
+    def _checkpoint_comparison(
+        self, request: CheckpointComparisonRequest | Json | None, **fields: Any
+    ) -> Call[CheckpointComparison]:
+        body = build_body(_merged(request, fields))
+        return Call("POST", "/v1/checkpoint-comparisons", CheckpointComparison, body)
 
     def _catalog(self) -> Call[Catalog]:
         return Call("GET", "/v1/catalog", Catalog)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import httpx
@@ -12,6 +13,7 @@ from ._base import (
     DEFAULT_URL,
     BaseClient,
     Call,
+    Checkpoint,
     Json,
     own_base_url,
     read_answer,
@@ -23,11 +25,24 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from ._charts import Picture
-    from ._reports import Claim, Claims, Clippings, Comparison, Descent, Diagnosis, MeanField, Spectrum
+    from ._reports import (
+        CheckpointComparison,
+        CheckpointDiagnosis,
+        Claim,
+        Claims,
+        Clippings,
+        Comparison,
+        Descent,
+        Diagnosis,
+        MeanField,
+        Spectrum,
+    )
     from ._uploads import Source, Upload
     from .schemas import (
         Artifact,
         Catalog,
+        CheckpointComparisonRequest,
+        CheckpointDiagnosisRequest,
         Clipping,
         ClippingsRequest,
         ComparisonRequest,
@@ -36,11 +51,13 @@ if TYPE_CHECKING:
         DiagnosticName,
         InitialState,
         Inputs,
+        LayerOverride,
         Loss,
         MeanFieldRequest,
         Network,
         SpectrumRequest,
     )
+    from .schemas.checkpoints import OrthogonalMap
     from .schemas.descents import DescentOptimizer, DescentTask, TrainedCell
     from .schemas.diagnoses import Dtype
     from .schemas.mean_fields import CriticalLineRequest
@@ -330,6 +347,130 @@ class Client(BaseClient):
     def delete_artifact(self, sha256: str) -> None:
         """Remove an artifact; raises NotFound where it is not there. Never tries again."""
         self._send_once(self._deletion(sha256))
+
+    def diagnose_checkpoint(
+        self,
+        checkpoint: Checkpoint,
+        request: CheckpointDiagnosisRequest | Json | None = None,
+        /,
+        *,
+        depth: int | None = None,
+        burn_in: int | None = None,
+        inputs: Inputs | Json | None = None,
+        initial_state: InitialState | Json | None = None,
+        loss: Loss | Json | None = None,
+        clipping: Clipping | Json | None = None,
+        dtype: Dtype | None = None,
+        diagnostics: Sequence[DiagnosticName] | None = None,
+        leading: int | None = None,
+        include: Sequence[str] | None = None,
+        horizon_level: float | None = None,
+        tolerance_decades: float | None = None,
+        max_points: int | None = None,
+        lags: Sequence[int] | None = None,
+        seed: int | None = None,
+        only: Sequence[str] | None = None,
+        layers: Mapping[str, LayerOverride | Json] | None = None,
+        activation: ActivationName | None = None,
+        orthogonal_map: OrthogonalMap | None = None,
+    ) -> CheckpointDiagnosis:
+        """Ask about every recurrent layer of a checkpoint, and what its weights give away.
+
+        `checkpoint` is the path of a file, which is uploaded, or an artifact or its hash. The fields are those of
+        `CheckpointDiagnosisRequest`; `layers` says of single layers, by name, what was recognised wrongly.
+
+            gh.diagnose_checkpoint(Path("model.safetensors"), depth=200)
+        """
+        sha256 = self._stored(checkpoint)
+        return self._send(
+            self._checkpoint_diagnosis(
+                sha256,
+                request,
+                depth=depth,
+                burn_in=burn_in,
+                inputs=inputs,
+                initial_state=initial_state,
+                loss=loss,
+                clipping=clipping,
+                dtype=dtype,
+                diagnostics=diagnostics,
+                leading=leading,
+                include=include,
+                horizon_level=horizon_level,
+                tolerance_decades=tolerance_decades,
+                max_points=max_points,
+                lags=lags,
+                seed=seed,
+                only=only,
+                layers=layers,
+                activation=activation,
+                orthogonal_map=orthogonal_map,
+            )
+        )
+
+    def compare_checkpoints(
+        self,
+        request: CheckpointComparisonRequest | Json | None = None,
+        /,
+        *,
+        a: Checkpoint | None = None,
+        b: Checkpoint | None = None,
+        depth: int | None = None,
+        burn_in: int | None = None,
+        inputs: Inputs | Json | None = None,
+        initial_state: InitialState | Json | None = None,
+        loss: Loss | Json | None = None,
+        dtype: Dtype | None = None,
+        diagnostics: Sequence[DiagnosticName] | None = None,
+        leading: int | None = None,
+        include: Sequence[str] | None = None,
+        horizon_level: float | None = None,
+        tolerance_decades: float | None = None,
+        max_points: int | None = None,
+        lags: Sequence[int] | None = None,
+        seed: int | None = None,
+        only: Sequence[str] | None = None,
+        layers: Mapping[str, LayerOverride | Json] | None = None,
+        activation: ActivationName | None = None,
+        orthogonal_map: OrthogonalMap | None = None,
+    ) -> CheckpointComparison:
+        """Ask what changed from checkpoint `a` to checkpoint `b`: per layer, and which layer moved most.
+
+        Each is the path of a file, which is uploaded, or an artifact or its hash.
+
+            gh.compare_checkpoints(a=Path("epoch1.pt"), b=Path("epoch9.pt"), depth=200)
+        """
+        return self._send(
+            self._checkpoint_comparison(
+                request,
+                a=None if a is None else self._stored(a),
+                b=None if b is None else self._stored(b),
+                depth=depth,
+                burn_in=burn_in,
+                inputs=inputs,
+                initial_state=initial_state,
+                loss=loss,
+                dtype=dtype,
+                diagnostics=diagnostics,
+                leading=leading,
+                include=include,
+                horizon_level=horizon_level,
+                tolerance_decades=tolerance_decades,
+                max_points=max_points,
+                lags=lags,
+                seed=seed,
+                only=only,
+                layers=layers,
+                activation=activation,
+                orthogonal_map=orthogonal_map,
+            )
+        )
+
+    def _stored(self, checkpoint: Checkpoint) -> str:
+        """Return the hash of a checkpoint, having uploaded a file that is only a path."""
+        if isinstance(checkpoint, Path):
+            return (self.upload(checkpoint)).sha256
+        return checkpoint if isinstance(checkpoint, str) else checkpoint.sha256
 
     def claims(self) -> Claims:
         """Ask which claims about gradients this service judges, by which criterion, and what can be changed."""

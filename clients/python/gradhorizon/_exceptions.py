@@ -178,6 +178,7 @@ BY_CODE: dict[ErrorCode, type[RequestRefused | ServerFailed]] = {
     "invalid_tensor": InvalidRequest,
     "invalid_artifact": InvalidRequest,
     "unused_part": InvalidRequest,
+    "nothing_recognised": CannotRun,
     "cannot_run": CannotRun,
     "diagnostic_not_applicable": NotApplicable,
     "limit_exceeded": LimitExceeded,

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import fields
 from functools import partial
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,7 +29,7 @@ from .schemas import FieldError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ._base import Call
+    from ._base import Call, Checkpoint
     from ._transport import Body
 
 Report = TypeVar("Report")
@@ -57,6 +59,7 @@ class Engine:
         self._limits = Limits(**limits)
         self.artifacts = LocalArtifacts(self._artifact_limits)
         self._costs = Costs.measure()
+        self._checkpoint_operations = tasks.CHECKPOINT_OPERATIONS
         self._blas = ThreadpoolController()
         self._turn = Lock()
         self._answers: dict[str, Callable[[Body | None], object]] = {
@@ -88,6 +91,9 @@ class Engine:
             return self.artifacts.answer(call)
         if call.path.startswith(CHARTS):
             return self._drawn(call)
+        template, sha256 = _address(call.path)
+        if template in self._checkpoint_operations:
+            return self._surveyed(self._checkpoint_operations[template], call.body, sha256)
         if call.path not in self._answers:
             raise class_of("not_found", None)(f"nothing is at {call.path}", code="not_found")
         return self._answers[call.path](call.body)
@@ -111,6 +117,14 @@ class Engine:
         with self._turn, self._blas.limit(limits=1, user_api="blas"):
             return run_inline(task)
 
+    def _surveyed(self, operation: Any, body: Body | None, sha256: str) -> object:
+        from gradhorizon_service.analysis.tasks import run_inline
+
+        request = _read(operation.request, body, self.artifacts)
+        with self._turn, self._blas.limit(limits=1, user_api="blas"):
+            surveys = [self.artifacts.survey(name, request) for name in operation.files(request, sha256)]
+            return run_inline(operation.prepare(request, surveys, self._limits, self._costs))
+
 
 class InProcessClient(Client):
     """What `Client.in_process` returns."""
@@ -122,6 +136,12 @@ class InProcessClient(Client):
     def close(self) -> None:
         """Forget what was uploaded; there are no connections."""
         self._engine.artifacts.close()
+
+    def _stored(self, checkpoint: Checkpoint) -> str:
+        """A file that is here already stays where it is."""
+        if isinstance(checkpoint, Path):
+            return self._engine.artifacts.mention(checkpoint)
+        return super()._stored(checkpoint)
 
     def _send_once(self, call: Call[Report]) -> Report:
         return self._engine.answer(call)
@@ -138,8 +158,20 @@ class AsyncInProcessClient(AsyncClient):
         """Forget what was uploaded; there are no connections."""
         self._engine.artifacts.close()
 
+    async def _stored(self, checkpoint: Checkpoint) -> str:
+        """A file that is here already stays where it is."""
+        if isinstance(checkpoint, Path):
+            return self._engine.artifacts.mention(checkpoint)
+        return await super()._stored(checkpoint)
+
     async def _send_once(self, call: Call[Report]) -> Report:
         return await asyncio.to_thread(self._engine.answer, call)
+
+
+def _address(path: str) -> tuple[str, str]:
+    """Return the template of an address and the hash in it, empty where there is none."""
+    match = re.fullmatch("/v1/checkpoints/([0-9a-f]{64})/diagnoses", path)
+    return (path, "") if match is None else ("/v1/checkpoints/{sha256}/diagnoses", match[1])
 
 
 def refusal(error: Any) -> RequestRefused:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import weakref
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from gradhorizon_service.artifacts.limits import ArtifactLimits
     from gradhorizon_service.artifacts.references import Loaded
     from gradhorizon_service.artifacts.store import ArtifactStore
+    from gradhorizon_service.checkpoints.surveying import Survey
 
     from ._base import Call
 
@@ -29,6 +32,7 @@ class LocalArtifacts:
         self._stack = contextlib.ExitStack()
         self._store: ArtifactStore | None = None
         self._opening = Lock()
+        self._mentioned: dict[str, Path] = {}
         weakref.finalize(self, self._stack.close)  # for a client that nobody closes
 
     def close(self) -> None:
@@ -60,6 +64,34 @@ class LocalArtifacts:
             except CheckpointFault as fault:
                 arrays[sha256] = f"refers to an artifact that {fault.message}"
         return planned.loaded(arrays)
+
+    def mention(self, path: Path) -> str:
+        """Return what stands for the hash of a file that stays where it is; a folder or an index of shards will do."""
+        name = hashlib.sha256(b"mentioned:" + str(path.absolute()).encode()).hexdigest()
+        self._mentioned[name] = path
+        return name
+
+    def survey(self, sha256: str, request: Any) -> Survey:
+        """Survey a stored or mentioned file, or raise what the service would refuse the request with."""
+        from gradhorizon_service.analysis.layered import refused_recognition, survey_request
+        from gradhorizon_service.artifacts.describing import refused
+        from gradhorizon_service.checkpoints import CheckpointFault
+        from gradhorizon_service.checkpoints.recognition import RecognitionFault
+        from gradhorizon_service.checkpoints.surveying import survey
+
+        try:
+            return survey(str(self._file(sha256)), survey_request(request), *self._bounds())
+        except RecognitionFault as fault:
+            raise refused_recognition(fault) from None
+        except CheckpointFault as fault:
+            raise refused(fault) from None
+
+    def _file(self, sha256: str) -> Path:
+        if sha256 in self._mentioned:
+            return self._mentioned[sha256]
+        store = self._opened()
+        store.describe(sha256)  # it is there, and used
+        return store.content(sha256)
 
     def _received(self, call: Call[Any]) -> bytes:
         from gradhorizon_service.artifacts import inspection

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from ._checkpoint_summaries import summarize_checkpoint_comparison, summarize_checkpoint_diagnosis
 from ._claim_summaries import summarize_claim, summarize_claims
 from ._clipping_summaries import summarize_clippings
 from ._descent_summaries import summarize_descent
@@ -17,7 +18,18 @@ from ._summaries import (
     summarize_mean_field,
     summarize_spectrum,
 )
-from .schemas import Claim, Claims, Clippings, Comparison, Descent, Diagnosis, MeanField, Spectrum
+from .schemas import (
+    CheckpointComparison,
+    CheckpointDiagnosis,
+    Claim,
+    Claims,
+    Clippings,
+    Comparison,
+    Descent,
+    Diagnosis,
+    MeanField,
+    Spectrum,
+)
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -53,6 +65,8 @@ _SUMMARIES: Mapping[type, Callable[[Any], Summary]] = {
     Clippings: summarize_clippings,
     Descent: summarize_descent,
     MeanField: summarize_mean_field,
+    CheckpointDiagnosis: summarize_checkpoint_diagnosis,
+    CheckpointComparison: summarize_checkpoint_comparison,
     Claim: summarize_claim,
     Claims: summarize_claims,
 }

@@ -72,6 +72,48 @@ class Comparison(_Plotted, schemas.Comparison):
         return f"<Comparison: {len(self.rows)} rows, {self.says}>"
 
 
+class CheckpointDiagnosis(_Displayed, schemas.CheckpointDiagnosis):
+    """The answer about a checkpoint: its layers in order, findings, and why every other tensor was left out."""
+
+    def to_json(self) -> str:
+        """Return the report as the service wrote it: strict JSON, without the diagnostics that were not asked for."""
+        absent = {
+            place: {"diagnosis": _unset(layer.diagnosis)}
+            for place, layer in enumerate(self.layers)
+            if layer.diagnosis is not None
+        }
+        return self.model_dump_json(indent=2, exclude={"layers": absent})
+
+    def __repr__(self) -> str:
+        """Return one line: a report holds thousands of numbers."""
+        return f"<CheckpointDiagnosis: {self.says}>"
+
+
+class CheckpointComparison(_Displayed, schemas.CheckpointComparison):
+    """The answer about two checkpoints: every layer that both have, and which moved most."""
+
+    def to_json(self) -> str:
+        """Return the report as the service wrote it: strict JSON, without the diagnostics that were not asked for."""
+        absent = {
+            place: {
+                side: _unset(found)
+                for side in ("before", "after")
+                if (found := getattr(layer, side)) is not None
+            }
+            for place, layer in enumerate(self.layers)
+        }
+        return self.model_dump_json(indent=2, exclude={"layers": absent})
+
+    def __repr__(self) -> str:
+        """Return one line: a report holds thousands of numbers."""
+        return f"<CheckpointComparison: {self.says}>"
+
+
+def _unset(diagnosis: schemas.Diagnosis) -> set[str]:
+    """The diagnostics that were not asked for."""
+    return {name for name in get_args(schemas.DiagnosticName) if getattr(diagnosis, name) is None}
+
+
 class Clippings(_Displayed, schemas.Clippings):
     """The answer about clipping; -inf where a log10 means exactly zero, NaN where one is undefined."""
 

@@ -21,6 +21,11 @@ def request_id(request: BaseModel, parts: Mapping[str, str] | None = None) -> st
     return "sha256:" + sha256(text).hexdigest()
 
 
+def parts_id(parts: Mapping[str, str]) -> str:
+    """SHA-256 of ids and words by name."""
+    return "sha256:" + sha256(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
 def arrays_sha256(request: BaseModel) -> str:
     """SHA-256 (hex) over the content of all arrays of a request, in the order of its fields."""
     digest = sha256()

@@ -17,6 +17,7 @@ from gradhorizon.schemas import sources as source_models
 from gradhorizon_service.worker.activations import ACTIVATIONS
 from gradhorizon_service.worker.diagnostics import DIAGNOSTICS
 
+from ..checkpoints.recognition import FAMILIES
 from .tasks import ENGINE_VERSION
 
 
@@ -54,6 +55,10 @@ def build_catalog(*limits: _Dataclass, claims: Sequence[Offer], charts: Sequence
         descent_tasks=_offers(descent_models.DescentTask, "kind"),
         descent_cells=_offers(descent_models.TrainedCell, "kind"),
         optimizers=_offers(descent_models.DescentOptimizer, "kind"),
+        checkpoints=[
+            Offer(name=name, says=_first_sentence(family.__doc__), parameters=[])
+            for name, family in FAMILIES.items()
+        ],
         claims=list(claims),
         charts=list(charts),
         limits=[limit for group in limits for limit in _limits(group)],

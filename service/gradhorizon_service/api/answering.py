@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic
 
@@ -35,6 +35,8 @@ from .refusals import NotAcceptable, refused_json, refused_tensor
 from .service import Service
 
 Prepare = Callable[[RequestType, Limits, Costs], Task]
+Gather = Callable[[RequestType, Hold], Awaitable[Callable[[Limits, Costs], Task]]]
+"""Fetches what else a request is about; what comes back prepares the task."""
 
 JSON = "application/json"
 
@@ -48,6 +50,21 @@ async def answer(
         body = await receive_body(request, service.settings, hold)
         try:
             report = await _Asked(request, service, body, hold, model, prepare).report()
+        finally:
+            await body.close()
+    return Response(report, media_type=JSON)
+
+
+async def answer_gathered(
+    request: Request, service: Service, model: type[RequestType], gather: Gather[RequestType]
+) -> Response:
+    """Read a request as `model`, fetch what it is about, prepare and compute it elsewhere, and return the report."""
+    require_json_accepted(request)
+    with service.pending.hold() as hold:
+        body = await receive_body(request, service.settings, hold)
+        try:
+            asked = _Gathered(request, service, body, hold, model, gather)
+            report = await unless_disconnected(request, asked.report())
         finally:
             await body.close()
     return Response(report, media_type=JSON)
@@ -74,14 +91,24 @@ def read_text(text: list[bytes]) -> Any:
 
 
 @dataclass(frozen=True)
-class _Asked(Generic[RequestType]):
-    """A request that has arrived, and what is to be made of it."""
+class _Received(Generic[RequestType]):
+    """A request that has arrived."""
 
     request: Request
     service: Service
     body: Body
     hold: Hold
     model: type[RequestType]
+
+    def _read(self, tree: Any, artifacts: Loaded | None = None) -> RequestType:
+        tensors = tensors_of(self.body, self.service.settings.max_body_bytes)
+        return read_request(self.model, tree, tensors, artifacts)
+
+
+@dataclass(frozen=True)
+class _Asked(_Received[RequestType]):
+    """A request that has arrived, and what is to be made of it."""
+
     prepare: Prepare[RequestType]
 
     async def report(self) -> bytes:
@@ -107,9 +134,24 @@ class _Asked(Generic[RequestType]):
         return await _computed(self.service, task)
 
     def _prepared(self, tree: Any, artifacts: Loaded | None = None) -> Task:
-        tensors = tensors_of(self.body, self.service.settings.max_body_bytes)
-        request = read_request(self.model, tree, tensors, artifacts)
-        return self.prepare(request, self.service.limits, self.service.costs)
+        return self.prepare(self._read(tree, artifacts), self.service.limits, self.service.costs)
+
+
+@dataclass(frozen=True)
+class _Gathered(_Received[RequestType]):
+    """A request that has arrived, and how to fetch what it is about."""
+
+    gather: Gather[RequestType]
+
+    async def report(self) -> bytes:
+        """Read, fetch, prepare and compute; never on the event loop."""
+        service = self.service
+        tree = await read_elsewhere(service, self.body.text)
+        references = await asyncio.to_thread(references_of, tree)
+        loaded = await load_references(service, references, self.hold)
+        request = await asyncio.to_thread(self._read, tree, loaded)
+        prepare = await self.gather(request, self.hold)
+        return await _computed(service, await asyncio.to_thread(prepare, service.limits, service.costs))
 
 
 async def read_elsewhere(service: Service, text: list[bytes]) -> Any:

@@ -105,7 +105,7 @@ async def _inspected(service: Service, path: Path) -> Mapping[str, Any]:
     seconds = service.settings.computation_seconds
     try:
         found: Mapping[str, Any] = await service.pool.run(
-            "inspect_artifact", str(path), *_bounds(service.settings), timeout=seconds
+            "inspect_artifact", str(path), *bounds(service.settings), timeout=seconds
         )
     except CheckpointFault as fault:
         raise refused(fault) from None
@@ -128,7 +128,7 @@ async def _load(service: Service, sha256: str, names: list[str]) -> Mapping[str,
             "load_tensors",
             str(path),
             names,
-            *_bounds(service.settings),
+            *bounds(service.settings),
             timeout=service.settings.computation_seconds,
         )
     except FileNotFoundError:
@@ -138,6 +138,6 @@ async def _load(service: Service, sha256: str, names: list[str]) -> Mapping[str,
     return arrays
 
 
-def _bounds(settings: Settings) -> tuple[int, int, int]:
+def bounds(settings: Settings) -> tuple[int, int, int]:
     """What reading a file may cost. A tensor with gaps is held twice while they are closed."""
     return settings.max_artifact_bytes, settings.max_artifact_tensors, settings.memory_bytes // 2

@@ -31,6 +31,7 @@ TABLE: Mapping[ErrorCode, tuple[int, str]] = {
     "invalid_tensor": (422, "A binary part cannot be read"),
     "invalid_artifact": (422, "The file cannot be read"),
     "unused_part": (422, "A binary part is not referred to"),
+    "nothing_recognised": (422, "No layer is recognised in the checkpoint"),
     "cannot_run": (422, "What is asked for does not exist"),
     "diagnostic_not_applicable": (422, "A diagnostic does not apply to this network"),
     "limit_exceeded": (422, "A size is over a limit of this server"),

@@ -113,6 +113,18 @@ MEAN_FIELD: dict[str, Any] = {
     "leading": 4,
 }
 
+CHECKPOINT_DIAGNOSIS: dict[str, Any] = {
+    "depth": 100,
+    "inputs": {"kind": "gaussian", "std": 1.0, "batch": 4},
+    "layers": {"rnn.l0": {"activation": "relu"}},
+    "diagnostics": ["gradient_norms", "saturation"],
+}
+TENSOR_CHECKPOINT_DIAGNOSIS: dict[str, Any] = {
+    "depth": 28,
+    "inputs": {"kind": "values", "values": {"tensor": "batch"}},
+}
+CHECKPOINT_COMPARISON: dict[str, Any] = {"a": "0" * 64, "b": "f" * 64, "depth": 100}
+
 CLIFF: dict[str, Any] = {
     "task": {"kind": "cliff"},
     "optimizer": {"kind": "sgd", "learning_rate": 0.2},
@@ -170,6 +182,13 @@ MEAN_FIELDS: Named = {
     },
 }
 
+CHECKPOINT_DIAGNOSES: Named = {
+    "everything": {"summary": "One layer is not what the file seems to say", "value": CHECKPOINT_DIAGNOSIS},
+    "only what is required": {"summary": "Every layer as it is recognised", "value": {"depth": 100}},
+}
+CHECKPOINT_COMPARISONS: Named = {
+    "two epochs": {"summary": "The hashes of two uploaded files", "value": CHECKPOINT_COMPARISON}
+}
 DESCENTS: Named = {
     "cliff": {"summary": "One unit before a wall, with and without clipping", "value": CLIFF},
     "recurrence": {"summary": "Along the dominant eigenvector, under three policies", "value": RECURRENCE},

@@ -11,12 +11,15 @@ from pydantic import BaseModel
 
 from gradhorizon.schemas import ErrorCode, Problem
 from gradhorizon.schemas._base import RequestModel
-from gradhorizon_service.analysis.tasks import OPERATIONS
+from gradhorizon_service.analysis.tasks import CHECKPOINT_OPERATIONS, OPERATIONS
 
 from .bodies import REQUEST_PART
 from .errors import PROBLEM_JSON, TABLE
 
-REQUEST_MODELS: tuple[type[RequestModel], ...] = tuple(row.request for row in OPERATIONS.values())
+REQUEST_MODELS: tuple[type[RequestModel], ...] = (
+    *(row.request for row in OPERATIONS.values()),
+    *(row.request for row in CHECKPOINT_OPERATIONS.values()),
+)
 _REFERENCE = "#/components/schemas/{model}"
 
 COMPUTING: tuple[ErrorCode, ...] = (

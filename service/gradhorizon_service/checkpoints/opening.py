@@ -95,12 +95,17 @@ def _read(file: File, session: Session) -> Read:
     if not head:
         raise Damaged("is empty")
     for start, kind, message in _REFUSED:
-        if head.startswith(start):
+        if head.startswith(start) and not _is_a_length_and_a_header(head):
             raise kind(message)
     for recognised, reader in _READERS:
         if recognised(head):
             return reader(file, session)
     raise NotRecognised(f"is in no format that is read here: {READ_HERE}")
+
+
+def _is_a_length_and_a_header(head: bytes) -> bool:
+    """Whether a safetensors header below a terabyte is announced: its length may begin like a pickle, or like gzip."""
+    return starts_as_safetensors(head) and head[5:8] == bytes(3)
 
 
 def _read_zip(file: File, session: Session) -> Read:

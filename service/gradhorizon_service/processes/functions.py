@@ -39,11 +39,18 @@ def _load_tensors(*arguments: Any) -> Any:
     return inspection.load(*arguments)
 
 
+def _survey_checkpoint(*arguments: Any) -> Any:
+    from gradhorizon_service.checkpoints import surveying
+
+    return surveying.survey(*arguments)
+
+
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     **{name: _timed(function) for name, function in COMPUTATIONS.items()},
     "read_json": _read_json,
     "inspect_artifact": _inspect_artifact,
     "load_tensors": _load_tensors,
+    "survey_checkpoint": _survey_checkpoint,
     "svg": rendering.svg,
     "png": rendering.png,
 }

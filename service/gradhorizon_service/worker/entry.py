@@ -6,35 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from . import runs
 from ._types import Array
 from .clippings import clippings
 from .descents import run_descent
-from .diagnostics import DIAGNOSTICS
+from .diagnosis import DiagnosisResult, diagnose
 from .diagnostics.nonnormality import Nonnormality, matrix_nonnormality
 from .diagnostics.spectrum import Spectrum, matrix_spectrum
 from .errors import CannotRun
-from .horizon import Horizon
+from .layers import compare_layers, diagnose_layers
 from .mean_field.entry import analyse_mean_field
-from .outcome import Outcome
 from .problem import ComparisonProblem, Problem, SpectrumProblem
 from .products.power_peaks import peak_norm
 from .sequence import SequenceProblem, run_sequence
-from .verdict import Verdict, judge
-
-
-@dataclass(frozen=True, eq=False)
-class DiagnosisResult:
-    """Everything a diagnosis reports; `diagnostics` by name, in the order of the table."""
-
-    verdict: Verdict
-    horizon: Horizon
-    outcome: Outcome
-    diagnostics: Mapping[str, object]
-    warnings: list[str]
-    algorithms: dict[str, str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,28 +30,6 @@ class SpectrumResult:
     matrix: Array | None
     warnings: list[str]
     algorithms: dict[str, str]
-
-
-def diagnose(problem: Problem) -> DiagnosisResult:
-    """Run a diagnosis. Raises CannotRun where the request asks for something that does not exist."""
-    try:
-        return _diagnose(problem)
-    except (ArithmeticError, np.linalg.LinAlgError) as error:
-        raise CannotRun(
-            "network",
-            "its numbers span more orders of magnitude than float64 arithmetic can carry through this computation "
-            f"({type(error).__name__}); rescale the weights, or ask for fewer diagnostics",
-        ) from error
-
-
-def _diagnose(problem: Problem) -> DiagnosisResult:
-    run = runs.start(problem)
-    _ = run.transport_peak  # the verdict needs it, and a Jacobian that leaves float64 shows there first
-    horizon = runs.horizon_of(run)
-    reports = {name: row.compute(run) for name, row in DIAGNOSTICS.items() if name in problem.diagnostics}
-    verdict = judge(run, horizon, exact="singular_values" in problem.diagnostics)
-    warnings = list(dict.fromkeys(run.warnings))  # two diagnostics may have met the same thing
-    return DiagnosisResult(verdict, horizon, run.outcome, reports, warnings, run.algorithms)
 
 
 def compare(comparison: ComparisonProblem) -> dict[str, DiagnosisResult]:
@@ -110,6 +71,8 @@ def follow(sequence: SequenceProblem) -> dict[str, Any]:
 FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {
     "diagnose": diagnose,
     "compare": compare,
+    "diagnose_layers": diagnose_layers,
+    "compare_layers": compare_layers,
     "clippings": clippings,
     "descend": run_descent,
     "spectrum": analyse_spectrum,

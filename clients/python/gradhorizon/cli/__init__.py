@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from .._version import __version__
+from .check import check
 from .claims import claims
 from .clippings import clippings
 from .compare import compare
 from .descend import descend
 from .diagnose import diagnose
+from .diff import diff
 from .mean_field import mean_field
 from .serve import serve
 from .spectrum import spectrum
@@ -22,6 +24,8 @@ app = typer.Typer(
     name="gradhorizon", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False
 )
 app.command()(diagnose)
+app.command()(check)
+app.command()(diff)
 app.command()(compare)
 app.command()(clippings)
 app.command()(spectrum)

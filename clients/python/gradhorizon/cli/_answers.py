@@ -61,6 +61,13 @@ def show(report: Report, *, as_json: bool) -> None:
 @contextmanager
 def exit_codes() -> Iterator[None]:
     """Turn refusals into exit code 2 and other failures into 1, with the message on standard error."""
+    with failures_exit_with(FAILED):
+        yield
+
+
+@contextmanager
+def failures_exit_with(code: int) -> Iterator[None]:
+    """Turn refusals into exit code 2 and other failures into this one, with the message on standard error."""
     from .._exceptions import GradhorizonError, RequestRefused
 
     try:
@@ -70,4 +77,4 @@ def exit_codes() -> Iterator[None]:
         raise typer.Exit(REFUSED) from error
     except GradhorizonError as error:
         typer.echo(f"gradhorizon: {error}", err=True)
-        raise typer.Exit(FAILED) from error
+        raise typer.Exit(code) from error

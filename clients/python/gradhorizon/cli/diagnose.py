@@ -9,6 +9,7 @@ import typer
 
 from ._answers import client_for, exit_codes, show
 from ._arrays import ArrayFile, CannotRead, open_arrays, read_array
+from ._checkpoints import existing, names_of, with_depth
 from ._layers import find_network
 from ._requests import read_request, sequences
 
@@ -21,7 +22,8 @@ def diagnose(
     file: Annotated[
         Path,
         typer.Argument(
-            help="Weights as .safetensors, .npz or .npy, or a whole request as .json.", show_default=False
+            help="A checkpoint of any framework that is read, a matrix as .npy, or a whole request as .json.",
+            show_default=False,
         ),
     ],
     depth: Annotated[
@@ -82,16 +84,20 @@ def diagnose(
         float | None,
         typer.Option(help="Change that ends the horizon: 0.001 unless given.", rich_help_panel=_REPORT),
     ] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Layers to report, with commas.", rich_help_panel=_REPORT)
+    ] = None,
     url: Annotated[
         str | None,
         typer.Option(envvar="GRADHORIZON_URL", help="Ask the service there instead of computing here."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the whole report as JSON.")] = False,
 ) -> None:
-    """Tell how far back a gradient reaches in a recurrent network, and why it stops there.
+    """Tell how far back a gradient reaches in every recurrent layer of a checkpoint, and why it stops there.
 
-    A .safetensors file with one recurrent layer (RNN, LSTM, GRU) under PyTorch's names is recognised; so is an .npz
-    whose arrays are named as the request names them, and a single matrix. What was assumed is printed with the report.
+    Layers are recognised in files of PyTorch, Keras, Flax, ONNX and others. Naming arrays (--weights), the cell or a
+    readout makes it one network instead; so does a matrix in an .npy, or an .npz whose arrays are named as a request
+    names them. What was assumed is printed with the report.
 
     Exit codes: 0 done, 1 no service or it failed, 2 the input cannot be read or was refused.
     """
@@ -102,8 +108,28 @@ def diagnose(
         input_bias=input_bias,
         recurrent_bias=recurrent_bias,
     )
+    fields = _given(
+        depth=depth,
+        dtype=dtype,
+        seed=seed,
+        diagnostics=diagnostics.split(",") if diagnostics else None,
+        horizon_level=level,
+    )
     with exit_codes():
         assumptions: list[str] = []
+        fields |= _given(
+            clipping=_clipping(clip_norm, clip_value), lags=_integers("--lags", lags) if lags else None
+        )
+        if not (named or cell or readout or labels) and _is_checkpoint(file):
+            request = sequences(inputs, depth, assumptions) | fields
+            request |= _given(activation=activation, only=names_of(only))
+            with client_for(url) as client:
+                whole = client.diagnose_checkpoint(existing(file), with_depth(request, assumptions))
+            update = {"assumptions": [*assumptions, *whole.assumptions]}
+            show(whole.model_copy(update=update), as_json=as_json)
+            return
+        if only:
+            raise CannotRead("--only belongs to checkpoints with several layers, not to one network")
         if file.suffix == ".json":
             _refuse_beside_request(named, cell=cell, activation=activation, readout=readout, labels=labels)
             request = read_request(file)
@@ -112,19 +138,20 @@ def diagnose(
             found = find_network(arrays, named=named, cell=cell, activation=activation)
             request = {"network": found.network, **_loss(arrays, labels, readout)}
             assumptions = found.assumptions
-        request |= sequences(inputs, depth or request.get("depth"), assumptions)
-        request |= _given(
-            depth=depth,
-            clipping=_clipping(clip_norm, clip_value),
-            dtype=dtype,
-            seed=seed,
-            diagnostics=diagnostics.split(",") if diagnostics else None,
-            lags=_integers("--lags", lags) if lags else None,
-            horizon_level=level,
-        )
+        request |= sequences(inputs, depth or request.get("depth"), assumptions) | fields
         with client_for(url) as client:
             report = client.diagnose(request)
         show(report.model_copy(update={"assumptions": [*assumptions, *report.assumptions]}), as_json=as_json)
+
+
+def _is_checkpoint(file: Path) -> bool:
+    """Whether a file is looked through for layers: not a request, a bare matrix, or arrays named as fields."""
+    if file.suffix in (".json", ".npy") and not file.name.endswith(".index.json"):
+        return False
+    if file.suffix != ".npz":
+        return True
+    shapes = open_arrays(file).shapes
+    return "weights" not in shapes and len(shapes) > 1
 
 
 def _given(**options: Any) -> dict[str, Any]:

@@ -2,6 +2,13 @@
 
 from .artifacts import Artifact, ArtifactTensor
 from .catalog import Catalog, Limit, Offer
+from .checkpoints import (
+    CheckpointComparison,
+    CheckpointComparisonRequest,
+    CheckpointDiagnosis,
+    CheckpointDiagnosisRequest,
+    LayerOverride,
+)
 from .claims import Claim, ClaimParameters, Claims
 from .clipping import Clipping
 from .clippings import Clippings, ClippingsRequest
@@ -20,6 +27,10 @@ __all__ = [
     "Artifact",
     "ArtifactTensor",
     "Catalog",
+    "CheckpointComparison",
+    "CheckpointComparisonRequest",
+    "CheckpointDiagnosis",
+    "CheckpointDiagnosisRequest",
     "Claim",
     "ClaimParameters",
     "Claims",
@@ -38,6 +49,7 @@ __all__ = [
     "Horizon",
     "InitialState",
     "Inputs",
+    "LayerOverride",
     "Limit",
     "Loss",
     "MeanField",

@@ -33,6 +33,7 @@ class Catalog(ReportModel):
     losses: list[Offer]
     clipping: list[Offer]
     diagnostics: list[Offer]
+    checkpoints: list[Offer]
     descent_tasks: list[Offer]
     descent_cells: list[Offer]
     optimizers: list[Offer]

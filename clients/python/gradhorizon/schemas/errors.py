@@ -13,6 +13,7 @@ ErrorCode = Literal[
     "invalid_tensor",
     "invalid_artifact",
     "unused_part",
+    "nothing_recognised",
     "cannot_run",
     "diagnostic_not_applicable",
     "limit_exceeded",

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from gradhorizon.schemas import (
+    CheckpointComparison,
+    CheckpointComparisonRequest,
+    CheckpointDiagnosis,
+    CheckpointDiagnosisRequest,
     Clippings,
     ClippingsRequest,
     Comparison,
@@ -23,6 +27,7 @@ from gradhorizon.schemas import (
 from gradhorizon.schemas._base import ReportModel, RequestModel
 
 from ._task import ENGINE_VERSION, Task, provenance, run_inline, translate
+from .checkpoints import prepare_checkpoint, prepare_checkpoint_comparison
 from .clippings import prepare_clippings
 from .comparisons import prepare_comparison
 from .descents import prepare_descent
@@ -50,11 +55,42 @@ OPERATIONS: Mapping[str, Operation] = {
 }
 """Address -> operation."""
 
+
+@dataclass(frozen=True)
+class CheckpointOperation:
+    """The same about files: `prepare` also gets what surveying them found, in the order of `files`.
+
+    `files` returns the hashes of the files that a request is about, given the one in the address.
+    """
+
+    request: type[RequestModel]
+    report: type[ReportModel]
+    prepare: Callable[..., Any]
+    files: Callable[[Any, str], tuple[str, ...]]
+
+
+CHECKPOINT_OPERATIONS: Mapping[str, CheckpointOperation] = {
+    "/v1/checkpoints/{sha256}/diagnoses": CheckpointOperation(
+        CheckpointDiagnosisRequest, CheckpointDiagnosis, prepare_checkpoint, lambda _, sha256: (sha256,)
+    ),
+    "/v1/checkpoint-comparisons": CheckpointOperation(
+        CheckpointComparisonRequest,
+        CheckpointComparison,
+        prepare_checkpoint_comparison,
+        lambda request, _: (request.a, request.b),
+    ),
+}
+"""Address -> operation about files."""
+
 __all__ = [
+    "CHECKPOINT_OPERATIONS",
     "ENGINE_VERSION",
     "OPERATIONS",
+    "CheckpointOperation",
     "Operation",
     "Task",
+    "prepare_checkpoint",
+    "prepare_checkpoint_comparison",
     "prepare_clippings",
     "prepare_comparison",
     "prepare_descent",
