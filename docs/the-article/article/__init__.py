@@ -1,0 +1,1 @@
+"""The page `docs/the-article`: every number in it is an answer of the service."""
