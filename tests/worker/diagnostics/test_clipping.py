@@ -148,6 +148,13 @@ def test_a_zero_gradient_stays_zero() -> None:
     assert found.factor_reason is not None
 
 
+def test_a_zero_gradient_is_clipped_by_a_threshold_under_the_guard_of_torch() -> None:
+    """c / (0 + 1e-6) is below one from thresholds of 1e-6 down."""
+    found = bias_gradient(np.zeros(2), norm(1e-9))
+    assert (found.triggered, found.factor) == (True, None)
+    assert "exactly zero" in found.says
+
+
 def test_clipping_each_tensor_by_itself_turns_the_whole_gradient() -> None:
     asked = problem_of(CELLS["rnn pair of biases"], LOSSES["cross_entropy"], clipping=norm(1e-2, "keras"))
     found = of(asked)

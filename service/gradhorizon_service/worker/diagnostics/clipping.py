@@ -191,6 +191,8 @@ def _says(
             "the gradient of each parameter is scaled by itself, which turns them as a whole; within a parameter every "
             "lag shrinks alike, so the horizon stays where it was"
         )
+    if policy.kind == "norm" and comparison.factor is None:
+        return "the policy steps in, and there is nothing to multiply: this gradient is exactly zero"
     if policy.kind == "norm":
         return (
             f"the gradient is multiplied by {comparison.factor:.3g} as a whole: every lag shrinks alike, so the "
