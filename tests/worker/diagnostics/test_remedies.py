@@ -273,6 +273,16 @@ def test_a_change_that_diverges_is_last_and_says_so() -> None:
         assert np.isfinite(row.log10_growth_after) or np.isneginf(row.log10_growth_after)
 
 
+def test_a_network_that_diverges_is_rescaled_until_it_does_not() -> None:
+    """h' = relu(3 h + 1) leaves float64 after 645 steps; any gain that keeps the gradient keeps the state."""
+    parameters = {"weights": np.array([[3.0]]), "bias": np.array([1.0]), "activation": "relu"}
+    asked = problem(CellCase("rnn", parameters).network(), 1000)
+    found = by_name(of(asked))["rescale"]
+    assert found.horizon_before == 7
+    assert found.censored_after
+    assert found.change["gain"] == pytest.approx(1.0 / 3.0, rel=1e-3)
+
+
 def test_a_network_that_reaches_all_the_way_is_told_so() -> None:
     found = of(linear(np.eye(2), 50))
     assert "already" in found.says

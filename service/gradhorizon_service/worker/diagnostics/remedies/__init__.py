@@ -107,8 +107,8 @@ def remedies(run: Run) -> Remedies:
 
 
 def _reason(remedy: Remedy, subject: Subject) -> str | None:
-    if subject.before.reach == 0.0:
-        return "there is no gradient to carry: it is exactly zero from the start, or the forward run diverged"
+    if np.isnan(subject.before.log10_growth):
+        return "there is no gradient to carry: it is exactly zero from the start"
     if remedy.is_mildest and np.isinf(subject.before.reach):
         return "no change is needed: the gradient stays within its level all the way back as it is"
     return remedy.not_applicable(subject.problem)
