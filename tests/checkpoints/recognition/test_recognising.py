@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -278,10 +279,49 @@ def test_a_keras_layer_that_gives_no_joined_sequence_feeds_nothing(
     assert layer(found, "top").below == ()
 
 
+def test_a_keras_layer_that_goes_backwards_hands_on_its_states_in_another_order(tmp_path: Path) -> None:
+    """Bidirectional turns them round again, the layer alone does not."""
+    tensors, declared = keras_stack()
+    alone = replace(declared[0], options={"go_backwards": True, "return_sequences": True})
+    top = replace(declared[2], kind="SimpleRNN")
+    tensors["top/kernel"], tensors["top/recurrent_kernel"] = np.ones((4, 2)), np.eye(2)
+    tensors["top/bias"] = np.ones(2)
+    found, _ = recognised(written(tmp_path, tensors), declared=(alone, top))
+    assert layer(found, "b.forward_l").direction == "backward"
+    assert layer(found, "top").below == ()
+
+
+def test_stacked_keras_cells_feed_each_other_whatever_their_layer_returns(tmp_path: Path) -> None:
+    tensors: dict[str, Array] = {}
+    declared = []
+    for way in ("forward", "backward"):
+        for cell, inputs in (("one", 3), ("two", 4)):
+            name = f"b/{way}/{cell}"
+            roles = {role: f"{name}/{role}" for role in ("kernel", "recurrent_kernel")}
+            tensors |= {roles["kernel"]: np.ones((inputs, 4)), roles["recurrent_kernel"]: np.eye(4)}
+            options = {"direction": way, "return_sequences": False, "merge_mode": "concat"}
+            declared.append(DeclaredLayer(name, "SimpleRNNCell", options, roles))
+    found, _ = recognised(written(tmp_path, tensors), declared=tuple(declared))
+    assert {one.name: one.below for one in found.layers} == {
+        "b.forward.one": (),
+        "b.forward.two": ("b.forward.one",),
+        "b.backward.one": (),
+        "b.backward.two": ("b.backward.one",),
+    }
+
+
+def test_keras_has_a_slope_of_its_own_for_leaky_relu(tmp_path: Path) -> None:
+    tensors, declared = keras_stack()
+    top = replace(declared[2], options={"activation": "leaky_relu"})
+    _, networks = recognised(written(tmp_path, tensors), declared=(top,))
+    assert networks["top"]["negative_slope"] == 0.2
+
+
 @pytest.mark.parametrize(
     ("kind", "options", "says"),
     [
         ("LSTM", {"recurrent_activation": "hard_sigmoid"}, "hard_sigmoid"),
+        ("LSTM", {"recurrent_activation": "leaky_relu"}, "leaky_relu"),
         ("ConvLSTM2D", {}, "no cell here"),
         ("GRU", {}, "makes no gru"),
     ],
@@ -306,6 +346,8 @@ def test_a_keras_layer_that_no_cell_computes_is_refused(
         ({"input_forget": 1}, "couples"),
         ({"activations": ["HardSigmoid", "Tanh", "Tanh"]}, "hardsigmoid"),
         ({"activations": ["Sigmoid", "Tanh", "Relu"]}, "different activations"),
+        ({"activations": ["Sigmoid", "Elu", "Elu"], "activation_alpha": [0.5, 0.9]}, "different activations"),
+        ({"activations": ["Elu", "Tanh", "Tanh"], "activation_alpha": [0.5]}, "gates with a parameter"),
         ({"activations": ["Sigmoid"]}, "3 are needed"),
         ({"direction": "bidirectional"}, "1 direction"),
     ],
@@ -318,6 +360,31 @@ def test_an_onnx_node_that_no_cell_computes_is_refused(
     found, _ = recognised(written(tmp_path, tensors), declared=declared)
     assert found.layers == []
     assert says in found.skipped["R"]
+
+
+def test_alphas_of_an_onnx_node_go_to_the_activations_that_have_one(tmp_path: Path) -> None:
+    tensors = {"W": np.ones((2, 16, 3)), "R": np.ones((2, 16, 4))}
+    options = {
+        "direction": "bidirectional",
+        "activations": ["Sigmoid", "Elu", "Elu", "Sigmoid", "LeakyRelu", "LeakyRelu"],
+        "activation_alpha": [0.5, 0.5, 0.25],
+    }
+    declared = (DeclaredLayer("node", "LSTM", options, {"W": "W", "R": "R"}),)
+    found, _ = recognised(written(tmp_path, tensors), declared=declared)
+    assert not found.layers  # the last alpha is missing: 0.25 and 0.01 differ
+    options["activation_alpha"] = [0.5, 0.5, 0.25, 0.25]
+    _, networks = recognised(written(tmp_path, tensors), declared=declared)
+    assert networks["node"]["alpha"] == 0.5
+    assert networks["node_reverse"]["negative_slope"] == 0.25
+
+
+def test_a_minimal_gated_unit_without_a_reset_is_refused(tmp_path: Path) -> None:
+    """Flax leaves out the bias of hn then: it would not stand inside a product."""
+    tensors = {f"params/{name}/kernel": np.ones((4, 4)) for name in ("if", "in", "hf", "hn")}
+    tensors |= {f"params/{name}/bias": np.ones(4) for name in ("if", "in")}
+    found, _ = recognised(written(tmp_path, tensors))
+    assert found.layers == []
+    assert "without reset" in found.skipped["params/hn/kernel"]
 
 
 def test_an_onnx_node_whose_weights_are_computed_is_refused(tmp_path: Path) -> None:

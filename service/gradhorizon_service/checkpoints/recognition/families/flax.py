@@ -100,6 +100,10 @@ def _gru(path: Path, inside: Mapping[str, Gate]) -> Layer:
 def _minimal(path: Path, inside: Mapping[str, Gate]) -> Layer:
     """f = sigma(.), n = tanh(in(x) + f * hn(h)), h' = (1 - f) n + f h: a GRU whose gates r and z are one."""
     size = _square(inside, "hf")
+    if "bias" not in inside["hn"]:
+        raise Misfit(
+            f"{layer_name(path)} has no bias in hn: a minimal gated unit without reset, which no cell here is"
+        )
     into, around = ("if", "if", "in"), ("hf", "hf", "hn")
     says = "a minimal gated unit, read as a GRU whose reset and update gates are the same"
     return _made(

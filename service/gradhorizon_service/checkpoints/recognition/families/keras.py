@@ -28,6 +28,8 @@ ACTIVATIONS = {
     )
 } | {"linear": "identity", "swish": "silu"}
 """Keras's name -> ours."""
+_OTHERWISE: Mapping[str, Mapping[str, float]] = {"leaky_relu": {"negative_slope": 0.2}}
+"""Activation -> parameters for which Keras has another default than a request."""
 
 _KINDS = {"SimpleRNN": "rnn", "LSTM": "lstm", "GRU": "gru", "CuDNNLSTM": "lstm", "CuDNNGRU": "gru"}
 _ORDERS = {"lstm": "ifgo", "gru": "zrn"}
@@ -47,26 +49,52 @@ def _named(declared: list[DeclaredLayer]) -> set[str]:
 
 
 def _declared(found: Found, declared: list[DeclaredLayer]) -> Iterator[Layer | Refusal]:
-    """Layers in the order of the configuration; both directions of one take their inputs from the layer before."""
+    """Layers in the order of the configuration; both directions of one take their inputs from the layer before.
+
+    Cells that are stacked in one layer hand on their states at every step, whatever the layer itself returns.
+    """
     current: list[Layer] = []
     previous: list[Layer] = []
+    lower: list[Layer] = []
     feeds = False
-    for entry in declared:
+    for before, entry in zip([None, *declared], declared, strict=False):
         parts = {role: found.weights[name] for role, name in entry.tensors.items() if name in found.weights}
-        if entry.options.get("direction") != "backward":
+        is_stacked = before is not None and _is_stacked(before, entry)
+        if is_stacked:
+            current = [layer for layer in current if layer not in lower]
+        elif entry.options.get("direction") != "backward":
             previous, current = (current if feeds else []), []
+        below, lower = (lower if is_stacked else previous), []
         try:
             layer = _declared_layer(entry, parts, found.overrides)
         except Misfit as misfit:
             yield refusal(parts, misfit)
             feeds = False
             continue
-        layer = replace(layer, **_fed(layer, previous))
+        layer = replace(layer, **_fed(layer, below))
         yield layer
+        lower = [layer]
         current.append(layer)
-        feeds = entry.options.get("return_sequences") is True and (
-            entry.options.get("merge_mode", "concat") == "concat"
-        )
+        feeds = _feeds(entry.options)
+
+
+def _is_stacked(first: DeclaredLayer, second: DeclaredLayer) -> bool:
+    """Whether two cells stand on each other in one layer."""
+    places = {entry.name.rpartition("/")[0] for entry in (first, second)}
+    return len(places) == 1 and first.kind.endswith("Cell") and second.kind.endswith("Cell")
+
+
+def _feeds(options: Mapping[str, Any]) -> bool:
+    """Whether the next layer sees the states of this one side by side, in the order of the inputs.
+
+    Only Bidirectional turns the states of a layer that goes backwards round again.
+    """
+    turns_round = options.get("direction") == "backward"
+    return (
+        options.get("return_sequences") is True
+        and options.get("merge_mode", "concat") == "concat"
+        and options.get("go_backwards", turns_round) is turns_round
+    )
 
 
 def _declared_layer(
@@ -99,10 +127,12 @@ def _layer(name: str, kind: str, parts: Mapping[str, Weight], options: Mapping[s
     cell = _KINDS[kind]
     size = _checked(name, cell, parts)
     assumptions: dict[str, str] = {}
+    activation = _activation(name, "activation", options, "tanh", assumptions)
     parameters: dict[str, Any] = {
         "weights": parts["recurrent_kernel"].T,
         "input_weights": parts["kernel"].T,
-        "activation": _activation(name, "activation", options, "tanh", assumptions),
+        "activation": activation,
+        **_OTHERWISE.get(activation, {}),
     }
     if cell != "rnn":
         parameters["gate_activation"] = _activation(
@@ -112,7 +142,7 @@ def _layer(name: str, kind: str, parts: Mapping[str, Weight], options: Mapping[s
         parameters |= _biases(kind, parts["bias"], size)
     if cell == "gru":
         parameters |= _variant(parts.get("bias"), kind, options, assumptions, size)
-    backwards = options.get("direction") == "backward" or options.get("go_backwards") is True
+    backwards = options.get("go_backwards", options.get("direction") == "backward")
     return Layer(
         name,
         "keras",
@@ -185,7 +215,12 @@ def _activation(
         raise Misfit(
             f"{name} has {option} {str(word)[:40]!r}, which no cell here has; say another {ours} in `layers`"
         )
-    return ACTIVATIONS[str(word).lower()]
+    activation = ACTIVATIONS[str(word).lower()]
+    if ours == "gate_activation" and activation in _OTHERWISE:
+        raise Misfit(
+            f"{name} has {option} {activation!r}, and gates here have other parameters; say another {ours} in `layers`"
+        )
+    return activation
 
 
 def _undeclared(found: Found) -> Iterator[Layer | Refusal]:

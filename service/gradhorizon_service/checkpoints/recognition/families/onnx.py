@@ -41,6 +41,7 @@ def onnx(found: Found) -> Iterator[Layer | Refusal]:
             previous = layers
         except Misfit as misfit:
             yield refusal(parts, misfit)
+            previous = []
 
 
 def _layer_name(node: str) -> str:
@@ -129,18 +130,34 @@ def _activations(name: str, kind: str, options: Mapping[str, Any], count: int) -
     found = []
     for index in range(count):
         words: Sequence[str] = said[index * len(usual) : (index + 1) * len(usual)] or usual
-        unknown = [word for word in words if word not in ACTIVATIONS]
-        if unknown:
+        chosen = [_activation(name, word, alphas) for word in words]
+        gate, own = ({}, chosen) if kind == "RNN" else (chosen[0], chosen[1:])
+        if any(other != own[0] for other in own):
             raise Misfit(
-                f"{name} has the activation {unknown[0][:40]!r}, which no cell here has; say another in `layers`"
+                f"{name} has different activations for the cell and its output, {' and '.join(words[1:])}"
             )
-        gate, own = (None, words) if kind == "RNN" else (ACTIVATIONS[words[0]], words[1:])
-        if len(set(own)) > 1:
-            raise Misfit(f"{name} has different activations for the cell and its output, {' and '.join(own)}")
-        activation = ACTIVATIONS[own[0]]
-        chosen: dict[str, Any] = {"activation": activation}
-        if activation in _PARAMETERS:
-            parameter, default = _PARAMETERS[activation]
-            chosen[parameter] = float(next(alphas, default))
-        found.append(chosen | ({"gate_activation": gate} if gate else {}))
+        found.append(own[0] | _gates(name, gate))
     return found
+
+
+def _activation(name: str, word: str, alphas: Iterator[float]) -> dict[str, Any]:
+    """An activation with its parameter; only those that have one take the next of the alphas."""
+    if word not in ACTIVATIONS:
+        raise Misfit(
+            f"{name} has the activation {word[:40]!r}, which no cell here has; say another in `layers`"
+        )
+    activation = ACTIVATIONS[word]
+    if activation not in _PARAMETERS:
+        return {"activation": activation}
+    parameter, default = _PARAMETERS[activation]
+    return {"activation": activation, parameter: float(next(alphas, default))}
+
+
+def _gates(name: str, chosen: Mapping[str, Any]) -> dict[str, Any]:
+    """The activation of the gates, which has no parameters in a request."""
+    for parameter, default in _PARAMETERS.values():
+        if chosen.get(parameter, default) != default:
+            raise Misfit(
+                f"{name} has gates with a parameter of their own, {chosen[parameter]:g}, which no cell here has"
+            )
+    return {"gate_activation": chosen["activation"]} if chosen else {}
