@@ -78,7 +78,7 @@ install_project() { # editable: the code is read from the checkout; only what py
     cp pyproject.toml "$notes/pyproject.toml"
 }
 
-install_peers() { # PyTorch as pyproject.toml pins it, without hashes: requirements/peers.in says why
+install_peers() { # the other frameworks, by hash, and PyTorch as pyproject.toml pins it: requirements/peers.in says why
     install_lock peers
     cmp -s pyproject.toml "$notes/peers.toml" && return
     echo "Installing PyTorch"

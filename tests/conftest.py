@@ -12,6 +12,7 @@ from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).parent.parent
 PEERS = Path(__file__).parent / "peers"
+FRAMEWORKS = ("torch", "keras", "jax", "flax", "onnx", "onnxruntime", "onnxscript")
 
 # No deadline: on a shared machine the first example pays for imports and caches, and a slow test has its timeout.
 # Derandomized: the same commit gives the same examples, so a failure in continuous integration is a failure here.
@@ -20,12 +21,15 @@ hypothesis.settings.load_profile("reproducible")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--peers", action="store_true", help="also run tests/peers, which compare with PyTorch")
+    parser.addoption(
+        "--peers", action="store_true", help="also run tests/peers, which compare with other frameworks"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if config.getoption("--peers") and importlib.util.find_spec("torch") is None:
-        raise pytest.UsageError("--peers needs PyTorch: `scripts/test --peers` installs it")
+    missing = [name for name in FRAMEWORKS if importlib.util.find_spec(name) is None]
+    if config.getoption("--peers") and missing:
+        raise pytest.UsageError(f"--peers needs {', '.join(missing)}: `scripts/test --peers` installs them")
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
