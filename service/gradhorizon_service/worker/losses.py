@@ -102,7 +102,10 @@ class SquaredErrorLoss:
     readout_bias: Array | None
     reduction: str
     needs_states = True
-    has_width = True
+
+    @property
+    def has_width(self) -> bool:
+        return self.readout_weight is not None or self.targets.ndim > 0
 
     def gradient(self, outputs: Array, step: int) -> LossGradient:
         targets = self.targets[:, step - 1] if self.targets.ndim == 3 else self.targets

@@ -123,4 +123,4 @@ def _print(report: CheckpointDiagnosis, policy: Policy, found: list[Violation], 
         console.print(Text(f"assumed: {line}", style="dim"))
     count = sum(one.severity == "error" for one in found)
     words = "keeps to the policy" if not count else f"breaks the policy in {count} place{'s' * (count > 1)}"
-    console.print(Text(f"{file}: {words}", style="bold"))
+    console.print(Text(f"{file}: {words}", style="bold"), soft_wrap=True)  # a path is copied whole
