@@ -16,8 +16,8 @@ import numpy as np
 from gradhorizon.schemas import CheckpointDiagnosisRequest
 from gradhorizon_service.analysis import tasks
 from gradhorizon_service.analysis.cost import Costs
-from gradhorizon_service.analysis.layered import survey_request
 from gradhorizon_service.analysis.limits import Limits
+from gradhorizon_service.analysis.tasks.layered import survey_request
 from gradhorizon_service.checkpoints.surveying import Survey, survey
 from gradhorizon_service.worker import layers as running
 from gradhorizon_service.worker.drives import GivenState

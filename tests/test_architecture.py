@@ -83,7 +83,7 @@ MAY_IMPORT_WHEN_CALLED = {
         "threadpoolctl",
     },
     "gradhorizon._local_artifacts": {
-        "gradhorizon_service.analysis.layered",
+        "gradhorizon_service.analysis.tasks.layered",
         "gradhorizon_service.artifacts",
         "gradhorizon_service.checkpoints",
     },

@@ -73,7 +73,7 @@ class LocalArtifacts:
 
     def survey(self, sha256: str, request: Any) -> Survey:
         """Survey a stored or mentioned file, or raise what the service would refuse the request with."""
-        from gradhorizon_service.analysis.layered import refused_recognition, survey_request
+        from gradhorizon_service.analysis.tasks.layered import refused_recognition, survey_request
         from gradhorizon_service.artifacts.describing import refused
         from gradhorizon_service.checkpoints import CheckpointFault
         from gradhorizon_service.checkpoints.recognition import RecognitionFault

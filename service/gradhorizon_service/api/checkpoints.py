@@ -10,9 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from gradhorizon_service.analysis.cost import Costs
-from gradhorizon_service.analysis.layered import refused_recognition, survey_request
 from gradhorizon_service.analysis.limits import Limits
 from gradhorizon_service.analysis.tasks import CHECKPOINT_OPERATIONS, Task
+from gradhorizon_service.analysis.tasks.layered import refused_recognition, survey_request
 from gradhorizon_service.artifacts.describing import refused
 from gradhorizon_service.artifacts.errors import ArtifactNotFound
 from gradhorizon_service.checkpoints import CheckpointFault

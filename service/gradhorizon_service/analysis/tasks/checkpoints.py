@@ -30,9 +30,9 @@ from ..checking import within_cost
 from ..cost import Costs
 from ..debugger_rules import rules_of_comparison, rules_of_file, rules_of_layer
 from ..errors import Fault, InvalidRequest
-from ..layered import Layered, NothingRecognised, layered
 from ..limits import Limits
 from ._task import provenance
+from .layered import Layered, NothingRecognised, layered
 
 _NOT_MEASURED = "there is no number to hold it against"
 

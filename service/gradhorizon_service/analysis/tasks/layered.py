@@ -13,16 +13,16 @@ from gradhorizon.schemas.diagnoses import RunRequest
 from gradhorizon.schemas.inputs import GaussianInputs
 from gradhorizon_service.worker.layers import LayerProblem, LayersProblem
 
-from ..checkpoints.recognition import KNOWN, Override, RecognitionFault, listed
-from ..checkpoints.surveying import Survey, SurveyedLayer, SurveyRequest
-from ..formats.json_path import json_path
-from .canonical import parts_id
-from .checking import within_cost
-from .cost import Costs
-from .errors import DiagnosticNotApplicable, Fault, InvalidRequest, RequestRefused
-from .limits import Limits
-from .shapes import network_shape
-from .tasks.diagnoses import DiagnosisTask, prepare_diagnosis
+from ...checkpoints.recognition import KNOWN, Override, RecognitionFault, listed
+from ...checkpoints.surveying import Survey, SurveyedLayer, SurveyRequest
+from ...formats.json_path import json_path
+from ..canonical import parts_id
+from ..checking import within_cost
+from ..cost import Costs
+from ..errors import DiagnosticNotApplicable, Fault, InvalidRequest, RequestRefused
+from ..limits import Limits
+from ..shapes import network_shape
+from .diagnoses import DiagnosisTask, prepare_diagnosis
 
 _NETWORK: TypeAdapter[Any] = TypeAdapter(Network)
 _SHARED = frozenset(RunRequest.model_fields)
