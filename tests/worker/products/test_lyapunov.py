@@ -266,6 +266,17 @@ def test_extreme_entries_stay_in_range(scale: float, size: int) -> None:
             assert found.exponents == pytest.approx(np.full(found.exponents.shape, np.log(scale)), rel=1e-12)
 
 
+def test_a_leading_part_of_a_batch_is_part_of_its_spectra() -> None:
+    """Half of the columns of several sequences, whose Jacobians differ widely in condition."""
+    sequences = [gaussian(18 + b, 120, 40, 40) * np.geomspace(1.0, 0.1**b, 40)[:, None] for b in (0, 3, 9)]
+    factors = DenseFactors(np.stack(sequences, axis=1))
+    whole, half = lyapunov_exponents(factors), lyapunov_exponents(factors, leading=20)
+    assert half.exponents == pytest.approx(whole.exponents[:, :20], abs=1e-9)
+    for b in range(3):
+        alone = lyapunov_exponents(factors.sequence(b))
+        assert alone.exponents[0] == pytest.approx(whole.exponents[b], abs=1e-9)
+
+
 @pytest.mark.parametrize("steps", [0, 1, 2])
 def test_the_shortest_chains_have_spectra(steps: int) -> None:
     found = lyapunov_exponents(RowScaled(gaussian(14, 40, 40), np.ones((steps, 1, 40))))

@@ -8,11 +8,10 @@ import numpy as np
 
 from .._types import Array
 from ..activations import Activation, Sigmoid, Tanh
+from ..slopes import tanh_slopes
 
 # Below it e^-a leaves float64; expit and the slope of `Sigmoid` go on to their exact zeros.
 _LOWEST = -708.0
-# (1 - e) / (1 + e) has lost 4 of its 53 bits here and more of them below.
-_CANCELLING = 2.0**-5
 
 
 class Evaluated:
@@ -35,7 +34,7 @@ class Evaluated:
 
 
 def evaluated(activation: Activation, a: Array) -> Evaluated:
-    """Evaluate an activation; the defaults of gated cells take one exponential an entry."""
+    """Evaluate an activation; the defaults of gated cells take one transcendental an entry."""
     return _FAST.get(type(activation), _any)(activation, a)
 
 
@@ -45,7 +44,7 @@ def _any(activation: Activation, a: Array) -> Evaluated:
 
 def _sigmoid(activation: Activation, a: Array) -> Evaluated:
     """With t = e^-a: 1 / (1 + t), t / (1 + t), and their product."""
-    if np.min(a, initial=0.0) < _LOWEST:
+    if a.min(initial=0.0) < _LOWEST:
         return Evaluated(activation.value(a), activation.slope(a), activation.value(-a))
     rest = np.negative(a)
     np.exp(rest, out=rest)
@@ -56,23 +55,9 @@ def _sigmoid(activation: Activation, a: Array) -> Evaluated:
 
 
 def _tanh(activation: Activation, a: Array) -> Evaluated:
-    """With e = e^-2|a|: (1 - e) / (1 + e) with the sign of a, and 4 e / (1 + e)^2; small entries by tanh itself."""
-    size = np.abs(a)
-    slope = size * -2.0
-    np.exp(slope, out=slope)
-    divisor = slope + 1.0
-    np.divide(1.0, divisor, out=divisor)
-    value = 1.0 - slope
-    value *= divisor
-    np.copysign(value, a, out=value)
-    small = np.flatnonzero(size < _CANCELLING)
-    if len(small):
-        entries = value.reshape(-1)
-        entries[small] = np.copysign(np.tanh(size.reshape(-1)[small]), entries[small])
-    divisor *= divisor
-    slope *= divisor
-    slope *= 4.0
-    return Evaluated(value, slope)
+    assert isinstance(activation, Tanh)
+    value = np.tanh(a)
+    return Evaluated(value, tanh_slopes(activation, a, value))
 
 
 _FAST: Mapping[type, Callable[[Activation, Array], Evaluated]] = {Sigmoid: _sigmoid, Tanh: _tanh}

@@ -226,14 +226,9 @@ class ResetAfterLinearisation:
     cell: ResetAfterCell
     record: Array
 
-    @cached_property
-    def columns(self) -> Array:
-        """The weights by columns: what a few rows at once are multiplied with fastest."""
-        return np.asfortranarray(self.cell.weights)
-
     def vjp(self, step: int, gradient: Array) -> tuple[Array, Array]:
         delta = self._delta(step, gradient)
-        before = np.dot(delta[..., : len(self.cell.weights)], self.columns)
+        before = np.dot(delta[..., : len(self.cell.weights)], self.cell.weights)
         before += self.record[step, :, 4] * gradient
         return before, delta
 
@@ -272,26 +267,20 @@ class ResetBeforeLinearisation:
     cell: ResetBeforeCell
     record: Array
 
-    @cached_property
-    def columns(self) -> tuple[Array, Array]:
-        """W_r above W_z, and W_n, by columns: what a few rows at once are multiplied with fastest."""
-        W, H = self.cell.weights, self.cell.hidden_size
-        return np.asfortranarray(W[: 2 * H]), np.asfortranarray(W[2 * H :])
-
     def vjp(self, step: int, gradient: Array) -> tuple[Array, Array]:
         delta, inside = self._delta(step, gradient)
-        record = self.record[step]
-        before = np.dot(delta[..., : 2 * self.cell.hidden_size], self.columns[0])
+        record, H = self.record[step], self.cell.hidden_size
+        before = np.dot(delta[..., : 2 * H], self.cell.weights[: 2 * H])
         before += inside * record[:, 3]
         before += record[:, 4] * gradient
         return before, delta
 
     def _delta(self, step: int, gradient: Array) -> tuple[Array, Array]:
         """The delta, and the gradient of r * h."""
-        record = self.record[step]
-        blocks = np.empty((*gradient.shape[:-1], len(GATES), self.cell.hidden_size))
+        record, H = self.record[step], self.cell.hidden_size
+        blocks = np.empty((*gradient.shape[:-1], len(GATES), H))
         np.multiply(record[:, 1:3], gradient[..., None, :], out=blocks[..., 1:, :])
-        inside = np.dot(blocks[..., 2, :], self.columns[1])
+        inside = np.dot(blocks[..., 2, :], self.cell.weights[2 * H :])
         np.multiply(record[:, 0], inside, out=blocks[..., 0, :])
         return blocks.reshape(*gradient.shape[:-1], -1), inside
 

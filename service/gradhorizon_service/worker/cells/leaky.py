@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -116,14 +115,9 @@ class LeakyLinearisation:
     scales: Array | None
     steps: int
 
-    @cached_property
-    def columns(self) -> Array:
-        """The weights by columns: what a few rows at once are multiplied with fastest."""
-        return np.asfortranarray(self.cell.weights)
-
     def vjp(self, step: int, gradient: Array) -> tuple[Array, Array]:
         delta = gradient * (self.cell.gain if self.scales is None else self.scales[step])
-        before = delta @ self.columns
+        before = delta @ self.cell.weights
         before += self.cell.retention * gradient
         return before, delta
 

@@ -83,6 +83,11 @@ class LstmCell:
     def parts(self) -> Mapping[str, slice]:
         return {"h": slice(0, self.output_size), "c": slice(self.output_size, self.state_size)}
 
+    @cached_property
+    def _transposed(self) -> Array:
+        """W^T (P, 4H) by rows, which kernels for a few sequences at once stream through fastest."""
+        return np.ascontiguousarray(self.weights.T)
+
     def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | DriveByStep | None:
         return self.driven.by_steps(inputs, (steps, batch, len(self.weights)))
 
@@ -90,7 +95,7 @@ class LstmCell:
         """The record (B, 6H), or (B, 7H) with a projection, is what `LstmLinearisation` describes."""
         P, H = self.output_size, self.hidden_size
         c = state[:, P:]
-        a = np.dot(state[:, :P], self.weights.T)
+        a = np.dot(state[:, :P], self._transposed)
         if drive is not None:
             a += drive
         if self.peepholes is not None:
@@ -174,17 +179,12 @@ class LstmLinearisation:
     cell: LstmCell
     record: Array
 
-    @cached_property
-    def columns(self) -> Array:
-        """The weights by columns: what a few rows at once are multiplied with fastest."""
-        return np.asfortranarray(self.cell.weights)
-
     def vjp(self, step: int, gradient: Array) -> tuple[Array, Array]:
         gates, g_c = self._gates(step, gradient)
         flat = gates.reshape(*gates.shape[:-2], -1)
         P = self.cell.output_size
         before = np.empty_like(gradient)
-        before[..., :P] = np.dot(flat, self.columns)
+        before[..., :P] = np.dot(flat, self.cell.weights)
         np.multiply(g_c, self.record[step, :, 4], out=before[..., P:])
         return before, self._delta(flat, gradient)
 

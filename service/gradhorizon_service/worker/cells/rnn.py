@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -95,16 +94,11 @@ class RnnLinearisation:
     slopes: Array | None
     steps: int
 
-    @cached_property
-    def columns(self) -> Array:
-        """The weights by columns: what a few rows at once are multiplied with fastest."""
-        return np.asfortranarray(self.cell.weights)
-
     def vjp(self, step: int, gradient: Array) -> tuple[Array, Array]:
         delta = gradient if self.slopes is None else gradient * self.slopes[step]
         if gradient.ndim == 2:
-            return np.dot(delta, self.columns), delta
-        return delta @ self.columns, delta
+            return np.dot(delta, self.cell.weights), delta
+        return delta @ self.cell.weights, delta
 
     def deltas(self, gradients: Sequence[Array]) -> Sequence[Array]:
         deltas = np.asarray(gradients)[:-1]

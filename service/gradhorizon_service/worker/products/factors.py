@@ -88,15 +88,6 @@ class GradedChain(Factors, Protocol):
 
 
 @runtime_checkable
-class Gathering(Protocol):
-    """Factors whose columns can be had in any order, without a Jacobian before."""
-
-    def gather(self, step: int, index: int, order: Array, out: Array) -> None:
-        """Write the columns of one sequence's Jacobian as rows, (J^T)[order]."""
-        ...
-
-
-@runtime_checkable
 class Gradable(Protocol):
     """Factors that know such coordinates, which are those of the state before the first step."""
 
@@ -219,6 +210,15 @@ class Reversed:
 
     def dense(self, step: int) -> Array:
         return self._factors.dense(self.steps - 1 - step).swapaxes(-1, -2).copy()
+
+
+def product(matrices: Array, frames: Array) -> Array:
+    """J V for stacks of matrices and frames, in that order in memory, by rows or by columns, which V has."""
+    if frames.strides[-2] < frames.strides[-1]:
+        by_columns: Array = frames.swapaxes(-1, -2) @ matrices.swapaxes(-1, -2)
+        return by_columns.swapaxes(-1, -2)
+    by_rows: Array = matrices @ frames
+    return by_rows
 
 
 def sequence_of(factors: Factors, index: int) -> Factors:

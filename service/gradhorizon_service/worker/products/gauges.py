@@ -16,7 +16,7 @@ from scipy.linalg import blas
 
 from .._types import Array
 from .factors import Factors, RowScaled, Shifted
-from .lu_gauges import LuGauge, SquareLuGauge, TriangularLuGauge
+from .lu_gauges import LuGauge, TriangularLuGauge
 
 # Up to these sizes stacked calls for all sequences beat a call for each, the cheapest and any other.
 _TINY = 8
@@ -62,7 +62,7 @@ def gauge_for(factors: Factors, frames: Array) -> Gauge:
         return TriangularLuGauge(factors, frames)
     if factors.size <= _SMALL:
         return StretchGauge(factors, frames, _by_householder)
-    return SquareLuGauge(factors, frames) if columns == factors.size else LuGauge(factors, frames)
+    return LuGauge(factors, frames)
 
 
 class StretchGauge:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .._types import Array
+from .factors import product
 
 if TYPE_CHECKING:
     from .lstm_factors import LstmFactors
@@ -28,7 +29,6 @@ class GradedLstmFactors:
         self._closed = closed
         self.steps = factors.steps + closed
         self.batch, self.size = factors.batch, factors.size
-        self._latest: tuple[int, Array] | None = None
 
     def sequence(self, index: int) -> GradedLstmFactors:
         """The factors of one sequence of the batch."""
@@ -42,14 +42,15 @@ class GradedLstmFactors:
         return images
 
     def times(self, step: int, frames: Array) -> Array:
-        F = self._factors
+        F, P = self._factors, self._factors.outputs
         if step == F.steps:
             return self.in_state_coordinates(step, frames)
-        h = frames[:, : F.outputs]
+        h = frames[:, :P]
         if step > 0:
-            h = h + F.leaked(step - 1, frames[:, F.outputs :])
-        images = self._core(step).swapaxes(1, 2) @ h
-        images[:, F.outputs :] += F.kept(step)[:, :, None] * frames[:, F.outputs :]
+            h = F.leaked(step - 1, frames[:, P:])
+            h += frames[:, :P]
+        images = product(self._core(step).swapaxes(1, 2), h)
+        images[:, P:] += F.kept(step)[:, :, None] * frames[:, P:]
         return images
 
     def transpose_times(self, step: int, frames: Array) -> Array:
@@ -78,24 +79,6 @@ class GradedLstmFactors:
             F.leaked_back(step - 1, core, out=transposed[:, P:])
         np.einsum("bii->bi", transposed)[:, P:] += F.kept(step)
         return transposed.swapaxes(1, 2)
-
-    def gather(self, step: int, index: int, order: Array, out: Array) -> None:
-        """Without a projection, every column is one of the core's, times R where it belongs to c."""
-        F, P = self._factors, self._factors.outputs
-        if F.is_projected or step in (0, F.steps):
-            np.take(self.dense(step)[index].T, order, axis=0, out=out, mode="clip")
-            return
-        if self._latest is None:
-            self._latest = (-1, np.empty((self.batch, P, self.size)))
-        if self._latest[0] != step:
-            self._latest = (step, F.core_by_columns(step, out=self._latest[1]))
-        np.take(self._latest[1][index], order % P, axis=0, out=out, mode="clip")
-        of_c = np.flatnonzero(order >= P)
-        units = order[of_c] - P
-        scales = np.ones(self.size)
-        scales[of_c] = F.leaks(step - 1)[index, units]
-        out *= scales[:, None]
-        out[of_c, order[of_c]] += F.kept(step)[index, units]
 
     def log_abs_dets(self) -> Array:
         """ln abs det, (steps, B); T has determinant one."""

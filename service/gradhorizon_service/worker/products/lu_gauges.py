@@ -8,12 +8,13 @@ cost no accuracy, and rows that are exactly zero give pivots that are exactly ze
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import numpy as np
 from scipy.linalg import blas, lapack
 
 from .._types import Array
-from .factors import Factors, Gathering, RowScaled, Shifted
+from .factors import Factors, RowScaled, Shifted
 from .ladders import ScaledPower, scaled
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -22,110 +23,93 @@ _SUSPICIOUS = 1e-9
 # Rounding in a pivot stays below this many eps times the terms it was summed from. Low on purpose: a null
 # direction is found at any one of many steps, and a small pivot that is real must not be taken for one.
 _ROUNDING = 16.0
+# An LU may add so many nats of rounding error to a logarithm for every step of the block that it is averaged
+# over: standard errors are never as small.
+_ERROR_A_STEP = 2e-9
+# Frames may grow or shrink by this many nats without an LU; float64 ends at 709.
+_LARGEST_GROWTH = 200.0
 # Diagonals kept before their logarithms are taken.
 _BUFFER = 128
 
 
 class LuGauge:
-    """Any factors: one product J F and one LU a step and sequence (see `Gauge`)."""
+    """Any factors: products J F, and an LU of every frame when rounding asks for it (see `Gauge`).
 
-    name = "LU at every step, QR between blocks"
+    A column of rounding errors travels with the frames, a sample with random signs of what the products have
+    added. While it stays small beside the least pivot, steps need no LU of their own.
+    """
+
+    name = "LU when rounding requires it, QR between blocks"
 
     def __init__(self, factors: Factors, frames: Array) -> None:
         self.frames = frames
         self._factors = factors
+        self._signs = np.random.default_rng(21).choice([-1.0, 1.0], factors.size)
+        self._lower = np.tril(np.ones((frames.shape[2], factors.size), dtype=bool))
+        self._stretch = 1
         self._offset = np.zeros((len(frames), frames.shape[2]))
 
     def advance(self, first: int, last: int) -> Array:
         """Carry the frames through the steps first .. last - 1; the sums (B, k) of ln abs diag R."""
-        sums = -self._offset
-        for step in range(first, last):
-            images = self._factors.times(step, self.frames)
-            moved = np.empty_like(images)
-            for b, image in enumerate(images):
-                packed, order = _factorised(np.asfortranarray(image))
-                pivots = np.abs(np.diagonal(packed))
-                if _is_suspicious(pivots):
-                    jacobians = self._factors.dense(step)
-                    pivots = _without_rounding(packed, order, jacobians[b % len(jacobians)], self.frames[b])
-                sums[b] += log(pivots)
-                moved[b, order] = _unit_lower(packed)
-            self.frames = moved
+        sums, step = -self._offset, first
+        affordable = _ERROR_A_STEP * (last - first)
+        while step < last:
+            length = min(self._stretch, last - step)
+            pivots = self._carry(step, length, affordable)
+            if pivots is not None:
+                sums, step = sums + log(pivots), step + length
         self._offset = log_diagonals(self.frames)
         return sums + self._offset
 
-
-class SquareLuGauge:
-    """Any factors and all N columns: frames are triangular, and J P^T L is half a product, in place."""
-
-    name = "LU and a triangular product at every step, QR between blocks"
-
-    def __init__(self, factors: Factors, frames: Array) -> None:
-        self.frames = frames
-        self._factors = factors
-        self._offset = np.zeros(frames.shape[:2])
-
-    def advance(self, first: int, last: int) -> Array:
-        """Carry the frames through the steps first .. last - 1; the sums (B, N) of ln abs diag R."""
-        sums = -self._offset
-        carried = [_Carried(self._factors, b, frame) for b, frame in enumerate(self.frames)]
-        pivots = np.empty((min(_BUFFER, last - first), *self.frames.shape[:2]))
-        for start in range(first, last, _BUFFER):
-            stretch = range(start, min(start + _BUFFER, last))
-            for i, step in enumerate(stretch):
-                for b, frame in enumerate(carried):
-                    pivots[i, b] = frame.moved(step)
-            sums += log(pivots[: len(stretch)]).sum(axis=0)
-        self.frames = np.array([frame.explicit() for frame in carried])
-        self._offset = log_diagonals(self.frames)
-        return sums + self._offset
-
-
-class _Carried:
-    """The frame of one sequence: given at first, then L and U in one array and the order of its rows."""
-
-    def __init__(self, factors: Factors, index: int, frame: Array) -> None:
-        self._factors = factors
-        self._index = index
-        self._frame = frame
-        self._packed: Array | None = None
-        self._order = np.arange(len(frame))
-        self._spare = np.empty(frame.shape, order="F")
-
-    def moved(self, step: int) -> Array:
-        """The absolute pivots of J F, the next frame."""
-        if self._packed is None:
-            image = np.asfortranarray(self._jacobian(step) @ self._frame)
-        else:
-            self._gather(step)
-            image = blas.dtrmm(1.0, self._packed, self._spare, side=1, lower=1, diag=1, overwrite_b=1)
-        packed, order = _factorised(image)
-        pivots: Array = np.abs(np.diagonal(packed))
-        if _is_suspicious(pivots):
-            pivots = _without_rounding(packed, order, self._jacobian(step), self.explicit())
-        if self._packed is not None:
-            self._spare = self._packed
-        self._packed, self._order = packed, order
+    def _carry(self, first: int, length: int, affordable: float) -> Array | None:
+        """Some steps and an LU: the absolute pivots (B, k), or None and nothing done where that was too much."""
+        columns, errors = self._images(first, length)
+        pivots, following = np.empty(self._offset.shape), []
+        for b, column in enumerate(columns):
+            packed, order = _factorised(column[:-1].T)
+            pivots[b] = np.abs(np.diagonal(packed))
+            if length > 1 and not errors[b] < affordable * pivots[b].min():
+                self._stretch = length // 2
+                return None
+            if length == 1 and _is_suspicious(pivots[b]):
+                jacobians = self._factors.dense(first)
+                pivots[b] = _without_rounding(packed, order, jacobians[b % len(jacobians)], self.frames[b])
+            following.append(self._unit_lower(packed.T, order))
+        self.frames = np.array(following).swapaxes(1, 2)
+        self._stretch = _next_stretch(pivots, errors, length, affordable)
         return pivots
 
-    def _jacobian(self, step: int) -> Array:
-        jacobians = self._factors.dense(step)
-        return np.asarray(jacobians[self._index % len(jacobians)])
+    def _images(self, first: int, length: int) -> tuple[Array, Array]:
+        """The columns of the frames after some steps, then those errors, (B, k + 1, N); and their size, (B,)."""
+        batch, size, count = self.frames.shape
+        columns = np.empty((batch, count + 1, size))
+        columns[:, :-1], columns[:, -1] = self.frames.swapaxes(1, 2), 0.0
+        with np.errstate(over="ignore", invalid="ignore") if length > 1 else nullcontext():
+            for step in range(first, first + length):
+                if step > first:
+                    columns[:, -1] += self._signs * _EPS * np.abs(columns).max(axis=1)
+                images = self._factors.times(step, columns.swapaxes(1, 2))
+                columns = np.ascontiguousarray(images.swapaxes(1, 2))
+        return columns, np.abs(columns[:, -1]).max(axis=1)
 
-    def _gather(self, step: int) -> None:
-        """J P^T, in the spare array."""
-        if isinstance(self._factors, Gathering):
-            self._factors.gather(step, self._index, self._order, self._spare.T)
-        else:
-            np.take(self._jacobian(step).T, self._order, axis=0, out=self._spare.T, mode="clip")
+    def _unit_lower(self, packed: Array, order: Array) -> Array:
+        """The columns of P^T L, (k, N), from those of L and U, which are lost."""
+        np.copyto(packed, 0.0, where=self._lower)
+        np.fill_diagonal(packed, 1.0)
+        inverse = np.empty_like(order)
+        inverse[order] = np.arange(len(order))
+        return np.take(packed, inverse, axis=1)
 
-    def explicit(self) -> Array:
-        """F = P^T L."""
-        if self._packed is None:
-            return self._frame
-        frame = np.empty_like(self._frame)
-        frame[self._order] = _unit_lower(self._packed)
-        return frame
+
+def _next_stretch(pivots: Array, errors: Array, length: int, affordable: float) -> int:
+    """How many steps can do with one LU, if errors go on growing beside the least pivot as they did."""
+    least, most = pivots.min(axis=1), pivots.max(axis=1)
+    if not least.min() > 0.0:
+        return 1
+    rate = float(np.log(np.maximum(errors / _EPS, 4.0 * most) / least).max()) / length
+    growth = float(np.abs(np.log([least, most])).max()) / length
+    longest = min(math.log(affordable / _EPS) / max(rate, 0.1), _LARGEST_GROWTH / max(growth, 0.1))
+    return max(1, min(int(longest), 2 * length))
 
 
 class TriangularLuGauge:
