@@ -88,7 +88,7 @@ def sizes_of(problem: Problem, size: int, driven: bool) -> Sizes:
 
     Four gates share a state of h and c between them, so that their weights are as many as those of one square matrix.
     """
-    linear = problem.network.kind.is_linear
+    linear = problem.network.is_linear
     plain_loss = not problem.loss.needs_states and not problem.every_step and problem.truncate is None
     stepped = not linear or driven or not plain_loss
     activated = problem.network.parameters.get("activation", "identity") != "identity"

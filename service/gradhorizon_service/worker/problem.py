@@ -43,6 +43,14 @@ class NetworkSpec:
         """Whether one square matrix is applied at every step; decays given step by step are none."""
         return self.kind.has_matrix and self.parameters.get("decays") is None
 
+    @property
+    def is_linear(self) -> bool:
+        """Whether a step is linear in the state: by its kind, or because its only activation is the identity."""
+        kind = self.kind
+        if kind.is_linear or not kind.has_matrix:
+            return kind.is_linear
+        return self.parameters.get("activation") == "identity"
+
     def _resolve(self, name: str, value: Any) -> Any:
         path = f"network.{name}"
         if name == "layers":

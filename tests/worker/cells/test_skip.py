@@ -10,15 +10,14 @@ from cases import CELLS, CellCase, problem, problem_of
 from gradhorizon_service.worker import runs
 from gradhorizon_service.worker.drives import GivenInputs, GivenState
 from gradhorizon_service.worker.products.companion import Companion
+from gradhorizon_service.worker.runs import Run
 from gradhorizon_service.worker.runs.stepped import SteppedRun
 
 W, V = np.random.default_rng(0).standard_normal((2, 3, 3))
 
 
-def stepped(case: CellCase, depth: int, **changed: object) -> SteppedRun:
-    run = runs.start(problem(case.network(), depth, **changed))
-    assert isinstance(run, SteppedRun)
-    return run
+def started(case: CellCase, depth: int, **changed: object) -> Run:
+    return runs.start(problem(case.network(), depth, **changed))
 
 
 def scalar(w: float, v: float, delay: int, **more: object) -> CellCase:
@@ -28,7 +27,7 @@ def scalar(w: float, v: float, delay: int, **more: object) -> CellCase:
 
 def test_the_rate_of_a_linear_skip_is_the_dominant_root() -> None:
     """h_t = 0.5 h_{t-1} + 0.4 h_{t-5}: z^5 = 0.5 z^4 + 0.4."""
-    run = stepped(scalar(0.5, 0.4, 5, activation="identity"), 200)
+    run = started(scalar(0.5, 0.4, 5, activation="identity"), 200)
     roots = np.sort(np.abs(np.roots([1.0, -0.5, 0.0, 0.0, 0.0, -0.4])))[::-1]
     assert run.lyapunov(None).exponents[0] == pytest.approx(np.log(roots), rel=1e-10)
     change = np.diff(run.gradient_log_norms(np.arange(201), slice(0, 1))[:, 0])
@@ -38,7 +37,7 @@ def test_the_rate_of_a_linear_skip_is_the_dominant_root() -> None:
 @pytest.mark.parametrize("combine", ["inside", "outside"])
 def test_a_pure_delay_decays_once_in_a_round(combine: str) -> None:
     """With W = 0 the gradient is the skip weight to the number of whole delays, and the state passes it on between."""
-    run = stepped(scalar(0.0, 0.25, 4, activation="identity", combine=combine), 40)
+    run = started(scalar(0.0, 0.25, 4, activation="identity", combine=combine), 40)
     found = run.gradient_log_norms(np.arange(41))[:, 0]
     assert found == pytest.approx(np.ceil(np.arange(41) / 4) * np.log(0.25), abs=1e-12)
 
@@ -46,7 +45,7 @@ def test_a_pure_delay_decays_once_in_a_round(combine: str) -> None:
 @pytest.mark.parametrize(("combine", "alive"), [("inside", False), ("outside", True)])
 def test_dead_units_leave_only_a_skip_outside_them(combine: str, alive: bool) -> None:
     case = scalar(0.5, 0.25, 2, activation="relu", combine=combine, bias=np.array(-1e3))
-    run = stepped(case, 20)
+    run = started(case, 20)
     found = run.gradient_log_norms(np.array([20]))[0, 0]
     assert found == pytest.approx(10 * np.log(0.25)) if alive else found == -np.inf
 
@@ -66,7 +65,7 @@ def test_gradients_through_saturated_units_are_those_of_extended_precision(combi
             "input_weights": np.eye(3),
         },
     )
-    run = stepped(case, depth, inputs=GivenInputs(inputs), initial_state=GivenState(start))
+    run = started(case, depth, inputs=GivenInputs(inputs), initial_state=GivenState(start))
     with mpmath.workdps(60):
         A, B = mpmath.matrix(W), mpmath.matrix(V)
         h = {-k: mpmath.matrix(start[3 * k : 3 * k + 3]) for k in range(delay)}
@@ -102,14 +101,14 @@ def test_a_skip_longer_than_the_depth_changes_nothing_but_what_it_starts_from() 
     case = scalar(0.5, 0.4, 8, activation="identity")
     plain = CellCase("rnn", {"weights": np.array([[0.5]]), "activation": "identity"})
     lags = np.arange(7)
-    assert stepped(case, 6).gradient_log_norms(lags, slice(0, 1)) == pytest.approx(
-        stepped(plain, 6).gradient_log_norms(lags)
+    assert started(case, 6).gradient_log_norms(lags, slice(0, 1)) == pytest.approx(
+        started(plain, 6).gradient_log_norms(lags)
     )
 
 
 def test_linear_states_twenty_thousand_steps_deep_stay_in_range() -> None:
     """h_t = 1.5 h_{t-2}."""
-    run = stepped(scalar(0.0, 1.5, 2, activation="identity"), 20_000, initial_state=GivenState(np.ones(2)))
+    run = started(scalar(0.0, 1.5, 2, activation="identity"), 20_000, initial_state=GivenState(np.ones(2)))
     ends = np.array([0, 20_000])
     for log_norms in (run.gradient_log_norms(ends), run.state_log_norms(ends)):
         assert np.diff(log_norms, axis=0) == pytest.approx(10_000 * np.log(1.5), rel=1e-10)

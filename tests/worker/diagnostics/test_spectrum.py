@@ -9,7 +9,6 @@ from cases import CELLS, Array, CellCase, linear, problem, problem_of
 from gradhorizon_service.worker import runs
 from gradhorizon_service.worker.block_diagonal import BlockDiagonal
 from gradhorizon_service.worker.diagnostics.spectrum import Spectrum, spectrum
-from gradhorizon_service.worker.runs.stepped import SteppedRun
 
 TURN = 0.5 * np.array([[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]])
 
@@ -123,8 +122,8 @@ def test_a_skip_adds_its_own_norm(combine: str, gain: float) -> None:
     "name", [name for name, case in CELLS.items() if case.cell in ("leaky", "residual", "skip", "echo_state")]
 )
 def test_no_step_of_any_cell_exceeds_its_bound(name: str) -> None:
-    run = runs.start(problem_of(CELLS[name]))
-    assert isinstance(run, SteppedRun)
+    problem = problem_of(CELLS[name])
+    run = runs.step_by_step(problem, problem.network.build())
     bound = spectrum(run).conditions.one_step_norm_bound
     norms = [np.linalg.norm(run.factors.dense(step), 2, axis=(1, 2)).max() for step in range(run.depth)]
     assert max(norms) <= bound * (1.0 + 1e-12)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from ._cell import Bounded, Cell, Linearisation, Nonlinearity, OuterSum
+from ._cell import Bounded, Cell, Linearisation, LinearStep, Nonlinearity, OuterSum
 from ._driven import DriveByStep
 from .diagonal import build_diagonal
 from .echo_state import build_echo_state
@@ -76,6 +76,7 @@ __all__ = [
     "CellKind",
     "DriveByStep",
     "LeakyCell",
+    "LinearStep",
     "Linearisation",
     "Nonlinearity",
     "OuterSum",

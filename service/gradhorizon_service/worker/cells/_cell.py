@@ -160,3 +160,22 @@ class Bounded(Protocol):
         `radius` is the spectral radius of a step where all steps have one Jacobian, else None.
         """
         ...
+
+
+@runtime_checkable
+class LinearStep(Cell, Protocol):
+    """A cell that moves its state by one matrix where phi is the identity and nothing drives it."""
+
+    @property
+    def linear_part(self) -> Array:
+        """That matrix, (S, S)."""
+        ...
+
+    @property
+    def gain(self) -> float:
+        """What stands before W in it."""
+        ...
+
+    def parameters_from(self, gradient: Array) -> Mapping[str, Array]:
+        """The gradient of every parameter, by its name in the request, from that of `linear_part`."""
+        ...

@@ -15,6 +15,9 @@ from .leaky import LeakyCell, LeakyLinearisation
 class EchoStateCell(LeakyCell):
     """The leaky cell with fixed weights (H. Jaeger, "The echo state approach", GMD report 148, 2001)."""
 
+    def parameters_from(self, gradient: Array) -> Mapping[str, Array]:
+        return {}
+
     def linearise(self, states: Sequence[Array], preactivations: Sequence[Array]) -> EchoStateLinearisation:
         found = super().linearise(states, preactivations)
         return EchoStateLinearisation(self, found.scales, found.steps)

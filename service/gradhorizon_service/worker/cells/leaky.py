@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -73,10 +74,13 @@ class LeakyCell:
     def splits(self) -> bool:
         return self.retention == 0.0
 
-    @property
+    @cached_property
     def linear_part(self) -> Array:
         """r I + g W, the Jacobian of every step where phi is the identity."""
         return self.retention * np.eye(len(self.weights)) + self.gain * self.weights
+
+    def parameters_from(self, gradient: Array) -> Mapping[str, Array]:
+        return {"weights": self.gain * gradient}
 
     def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | None:
         values = self.driven.values(inputs)

@@ -28,6 +28,7 @@ class RnnCell:
     recurrent: ClassVar[bool] = True
     parts: ClassVar[None] = None
     splits: ClassVar[bool] = True
+    gain: ClassVar[float] = 1.0
 
     @classmethod
     def build(
@@ -62,6 +63,13 @@ class RnnCell:
     @property
     def homogeneous(self) -> bool:
         return isinstance(self.activation, Identity)
+
+    @property
+    def linear_part(self) -> Array:
+        return self.weights
+
+    def parameters_from(self, gradient: Array) -> Mapping[str, Array]:
+        return {"weights": gradient}
 
     def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | None:
         values, shape = self.driven.values(inputs), (steps, batch, self.state_size)

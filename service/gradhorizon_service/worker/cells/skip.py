@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -34,6 +35,7 @@ class SkipCell:
 
     recurrent: ClassVar[bool] = True
     splits: ClassVar[bool] = False
+    gain: ClassVar[float] = 1.0
 
     @classmethod
     def build(
@@ -77,6 +79,17 @@ class SkipCell:
     @property
     def homogeneous(self) -> bool:
         return isinstance(self.activation, Identity)
+
+    @cached_property
+    def linear_part(self) -> Array:
+        """[[W, 0, .., V], [I, 0, .., 0], ..], the Jacobian of every step where phi is the identity."""
+        ones = np.ones((1, 1, self.output_size))
+        chain = Companion(self.weights, self.skip_weights, ones, self.delay, self.inside)
+        return np.asarray(chain.dense(0)[0])
+
+    def parameters_from(self, gradient: Array) -> Mapping[str, Array]:
+        N = self.output_size
+        return {"weights": gradient[:N, :N], "skip_weights": gradient[:N, -N:]}
 
     def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | None:
         values = self.driven.values(inputs)
@@ -156,6 +169,6 @@ class SkipLinearisation:
 
     def factors(self) -> Factors:
         cell = self.cell
-        slopes = np.ones((1, 1, cell.output_size)) if self.slopes is None else self.slopes
-        chain = Companion(cell.weights, cell.skip_weights, slopes, cell.delay, cell.inside)
-        return chain if self.slopes is not None else Repeated(chain.dense(0)[0], self.steps)
+        if self.slopes is None:
+            return Repeated(cell.linear_part, self.steps)
+        return Companion(cell.weights, cell.skip_weights, self.slopes, cell.delay, cell.inside)

@@ -45,15 +45,13 @@ _ROUNDING = 4.0 * float(np.finfo(np.float64).eps)
 
 def nonnormality(run: Run) -> Nonnormality:
     """Report on the matrix of every step where a linear one is not W itself, else on W, over the run's depth."""
-    if isinstance(run.cell, Bounded) and run.step_matrix is not None:
-        step = run.step_matrix
-        return matrix_nonnormality(step, run.depth, peak_norm(step, run.depth), about="step_jacobian")
-    matrix = run.matrix
+    is_step = isinstance(run.cell, Bounded) and run.step_matrix is not None
+    matrix = run.step_matrix if is_step else run.matrix
     assert matrix is not None, "the diagnostic applies only to cells with a recurrent matrix"
     if isinstance(matrix, BlockDiagonal):
         return _normal(matrix, run.depth)
     peak = run.peak if isinstance(run, PowersRun) else peak_norm(matrix, run.depth)
-    return matrix_nonnormality(matrix, run.depth, peak)
+    return matrix_nonnormality(matrix, run.depth, peak, "step_jacobian" if is_step else "recurrent_matrix")
 
 
 def matrix_nonnormality(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..cells import Cell, RnnCell
+from ..cells import Cell, LinearStep
 from ..cells.decays import DecaysCell
 from ..cells.linear import DiagonalLinearCell
 from ..problem import Problem
@@ -28,8 +28,8 @@ def start(problem: Problem) -> Run:
         return DiagonalRun(problem, cell)
     if isinstance(cell, DecaysCell):
         return DecaysRun(problem, cell.after(problem.burn_in))
-    assert isinstance(cell, RnnCell), "linear cells with a matrix are plain recurrences"
-    shallow_or_deep = not is_better_stepped(len(cell.weights), problem.depth, problem.batch)
+    assert isinstance(cell, LinearStep), "what a linear recurrence with a matrix has"
+    shallow_or_deep = not is_better_stepped(cell.state_size, problem.depth, problem.batch)
     return PowersRun(problem, cell) if shallow_or_deep else SteppedRun(problem, cell)
 
 
@@ -59,7 +59,7 @@ def is_undriven_linear(problem: Problem) -> bool:
     driven = problem.inputs is not None or any(
         problem.network.parameters.get(name) is not None for name in BIASES
     )
-    return problem.network.kind.is_linear and plain_loss and not cut and not driven
+    return problem.network.is_linear and plain_loss and not cut and not driven
 
 
 __all__ = [

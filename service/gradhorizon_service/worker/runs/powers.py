@@ -1,7 +1,7 @@
 """The undriven linear recurrence: everything by powers of one matrix, at any depth.
 
-h_t = W^t h_0 and dL/dh_{T-k} = (W^T)^k g. No step is taken one by one, so that a depth of 1e6 costs some twenty
-squarings; states and gradients live in logarithms and cannot leave float64.
+s_t = M^t s_0 and dL/ds_{T-k} = (M^T)^k g, with M = W for a plain recurrence. No step is taken one by one, so that a
+depth of 1e6 costs some twenty squarings; states and gradients live in logarithms and cannot leave float64.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from functools import cached_property
 import numpy as np
 
 from .._types import Array
-from ..cells import Cell, Nonlinearity, RnnCell
+from ..block_diagonal import BlockDiagonal
+from ..cells import LinearStep, Nonlinearity
 from ..horizon import LN10, Crossing, crossing_of, median_change, median_log_norms
 from ..outcome import outcome_of
 from ..parameter_gradients import ScaledArray
@@ -28,6 +29,7 @@ from ..products.powers import power_sum
 from ..products.shallow_powers import ShallowPowers, is_shallow
 from ..products.singular_values import LogSingularValues
 from ..products.transport_norms import TransportPeak, transport_of_power
+from ..statistics import log_norms
 from ._run import Shares
 from ._shares import shares_of, shares_of_samples
 
@@ -42,44 +44,54 @@ class PowersRun:
     """A linear cell without drive, with a loss whose gradient does not depend on the state."""
 
     activation = None
-    parts = None
 
-    def __init__(self, problem: Problem, cell: RnnCell) -> None:
+    def __init__(self, problem: Problem, cell: LinearStep) -> None:
         self.problem = problem
-        self.cell: Cell = cell
-        self.matrix = self.step_matrix = cell.weights
+        self.cell: LinearStep = cell
+        self.step_matrix = cell.linear_part
         self.depth = problem.depth
         self.outcome = outcome_of(problem.depth, problem.depth)
         self.warnings: list[str] = []
         self._crossings: dict[tuple[float, int | None], Crossing] = {}
         self._head: Array = np.zeros(0)
-        self.algorithms: dict[str, str] = {"gradients": "powers of W by squaring, log-scaled"}
+        letter = "W" if cell.linear_part is cell.matrix else "the step's matrix"
+        self.algorithms: dict[str, str] = {"gradients": f"powers of {letter} by squaring, log-scaled"}
+
+    @property
+    def matrix(self) -> Array | BlockDiagonal | None:
+        return self.cell.matrix
+
+    @property
+    def parts(self) -> Mapping[str, slice] | None:
+        return self.cell.parts
 
     @cached_property
     def initial_state(self) -> Array:
         initial = self.problem.initial_state
-        size = len(self.matrix)
+        size = self.cell.state_size
         return (
             np.zeros((self.problem.batch, size))
             if initial is None
-            else initial.build(self.problem.batch, size, self.matrix)
+            else initial.build(self.problem.batch, size, self.cell.matrix)
         )
 
     @cached_property
     def _start(self) -> tuple[Array, Array]:
         """ln norm and direction of the state after the burn-in."""
-        return _moved(self.matrix, self.problem.burn_in, self.initial_state)
+        return _moved(self.step_matrix, self.problem.burn_in, self.initial_state)
 
     @cached_property
     def cotangent(self) -> Array:
-        return self.problem.loss.gradient(self.initial_state, self.depth).outputs
+        outputs = self.cell.output_size
+        gradient = self.problem.loss.gradient(self.initial_state[:, :outputs], self.depth).outputs
+        return np.pad(gradient, ((0, 0), (0, self.cell.state_size - outputs)))
 
     @cached_property
     def is_resolved(self) -> bool:
         """Whether squaring kept every entry that matters: a transient of a Jordan block may span more than float64."""
         if self._shallow is not None:
             return True
-        coordinates = power_coordinates(self.matrix, self.depth)
+        coordinates = power_coordinates(self.step_matrix, self.depth)
         coordinates.ladder.power(self.depth)
         return coordinates.ladder.is_resolved
 
@@ -87,27 +99,30 @@ class PowersRun:
         log_norm, direction = self._start
         if self._shallow is not None:
             return log_norm + self._shallow.transposed().log_norms(direction)[steps]
-        return log_norm + log_norms_at(self.matrix, direction, steps)
+        return log_norm + log_norms_at(self.step_matrix, direction, steps)
 
     def final_state(self) -> Array | None:
         log_norm, direction = self._start
-        growth, final = _moved(self.matrix, self.depth, direction)
+        growth, final = _moved(self.step_matrix, self.depth, direction)
         with np.errstate(over="ignore", invalid="ignore"):
             state = final * np.exp(np.where(np.isneginf(growth), 0.0, log_norm + growth))[:, None]
         return state if np.isfinite(state).all() else None
 
     def final_direction(self) -> Array:
-        return _moved(self.matrix, self.depth, self._start[1])[1]
+        return _moved(self.step_matrix, self.depth, self._start[1])[1]
 
     def gradient_log_norms(self, lags: Array, part: slice | None = None) -> Array:
-        return self.transported_log_norms(lags)
+        if part is None:
+            return self.transported_log_norms(lags)
+        norms, directions = log_norms_and_directions_at(self.step_matrix.T, self.cotangent, lags)
+        return norms + log_norms(directions[:, :, part])
 
     @cached_property
     def _shallow(self) -> ShallowPowers | None:
         """All powers at once, where they are few and small."""
-        if not is_shallow(len(self.matrix), self.depth):
+        if not is_shallow(len(self.step_matrix), self.depth):
             return None
-        return ShallowPowers.of(self.matrix.T, self.depth)
+        return ShallowPowers.of(self.step_matrix.T, self.depth)
 
     @cached_property
     def _shallow_log_norms(self) -> Array | None:
@@ -122,7 +137,7 @@ class PowersRun:
     def transported_log_norms(self, lags: Array, clipped: bool = False) -> Array:
         if self._shallow_log_norms is not None:
             return np.asarray(self._shallow_log_norms[lags])
-        return log_norms_at(self.matrix.T, self.cotangent, lags)
+        return log_norms_at(self.step_matrix.T, self.cotangent, lags)
 
     def crossing(self, nats: float, within: int | None = None, clipped: bool = False) -> Crossing:
         if (nats, within) not in self._crossings:
@@ -137,7 +152,7 @@ class PowersRun:
         alive = np.abs(self.cotangent).max(axis=1) > 0
         if not alive.any():
             return Crossing(None, None)
-        found = first_crossing(self.matrix.T, self.cotangent[alive], depth, nats)
+        found = first_crossing(self.step_matrix.T, self.cotangent[alive], depth, nats)
         if not found.certain:
             self.warnings.append(
                 "horizon: a crossing between the lags that were looked at cannot be excluded"
@@ -150,7 +165,7 @@ class PowersRun:
             return passages_of(np.array([-np.inf]), below, above)
         if self._shallow_log_norms is not None:
             return passages_of(median_log_norms(self._shallow_log_norms), below, above)
-        return first_passages(self.matrix.T, self.cotangent[alive], self.depth, below, above)
+        return first_passages(self.step_matrix.T, self.cotangent[alive], self.depth, below, above)
 
     def nonlinearities(self) -> Mapping[str, Nonlinearity]:
         return {}
@@ -161,21 +176,23 @@ class PowersRun:
     def _first_changes(self, steps: int) -> Array:
         """The median change of the gradient at the first lags, computed one by one, (steps + 1,)."""
         if len(self._head) <= steps:
-            self._head = median_change(log_norm_series(self.matrix.T, self.cotangent, steps))
+            self._head = median_change(log_norm_series(self.step_matrix.T, self.cotangent, steps))
         return self._head[: steps + 1]
 
     def parameter_gradients(self, clipped: bool = False) -> Mapping[str, ScaledArray]:
-        return {"weights": self._weights_gradient}
+        gradient = self._matrix_gradient
+        by_name = self.cell.parameters_from(gradient.array)
+        return {name: ScaledArray.of(array, gradient.log_scale) for name, array in by_name.items()}
 
     @cached_property
-    def _weights_gradient(self) -> ScaledArray:
-        """dL/dW = sum over k of (W^T)^k (sum_b g_b h_b^T) (W^T)^(T-1-k)."""
+    def _matrix_gradient(self) -> ScaledArray:
+        """dL/dM = sum over k of (M^T)^k (sum_b g_b s_b^T) (M^T)^(T-1-k)."""
         log_norm, direction = self._start
         peak = float(np.max(log_norm, initial=-np.inf))
         if peak == -np.inf:
-            return ScaledArray.of(np.zeros_like(self.matrix))
+            return ScaledArray.of(np.zeros_like(self.step_matrix))
         outer = self.cotangent.T @ (direction * np.exp(log_norm - peak)[:, None])
-        summed = power_sum(self.matrix.T, outer, self.matrix.T, self.depth)
+        summed = power_sum(self.step_matrix.T, outer, self.step_matrix.T, self.depth)
         digits = _DIGITS - min(summed.cancellation / LN10, _DIGITS)
         if digits < _FEW_DIGITS:
             self.warnings.append(
@@ -185,6 +202,8 @@ class PowersRun:
         return ScaledArray.of(summed.value.matrix, summed.value.log_scale + peak)
 
     def shares(self, lags: Array, clipped: bool = False) -> Shares | None:
+        if not self.problem.network.kind.is_trained:
+            return None
         sampled, log_norms = self._sampled_parts
         if len(sampled) == self.depth:
             return shares_of(log_norms, lags)
@@ -198,15 +217,18 @@ class PowersRun:
         return sampled, self._log_parts(sampled)
 
     def _log_parts(self, lags: Array) -> Array:
-        """ln ||G_k||, (L,), at some lags below the depth."""
-        g_norms, g = log_norms_and_directions_at(self.matrix.T, self.cotangent, lags)
+        """ln ||G_k||, (L,), at some lags below the depth, of what W acts on: h, which comes first in the state."""
+        g_norms, g = log_norms_and_directions_at(self.step_matrix.T, self.cotangent, lags)
         start, direction = self._start
-        h_norms, h = log_norms_and_directions_at(self.matrix, direction, self.depth - 1 - lags)
-        return _gram_log_norms(g_norms, g, start + h_norms, h)
+        h_norms, h = log_norms_and_directions_at(self.step_matrix, direction, self.depth - 1 - lags)
+        N = self.cell.output_size
+        with np.errstate(divide="ignore"):
+            gain = float(np.log(np.abs(self.cell.gain)))
+        return gain + _gram_log_norms(g_norms, g[..., :N], start + h_norms, h[..., :N])
 
     @cached_property
     def _singular_values(self) -> LogSingularValues:
-        return singular_values_of_repeated(self.matrix, self.depth)
+        return singular_values_of_repeated(self.step_matrix, self.depth)
 
     def singular_values(self) -> LogSingularValues:
         return self._singular_values
@@ -214,16 +236,16 @@ class PowersRun:
     @cached_property
     def peak(self) -> PeakNorm:
         """Largest norm of W^k up to the depth."""
-        return peak_norm(self.matrix, self.depth) if self._shallow is None else self._shallow.peak
+        return peak_norm(self.step_matrix, self.depth) if self._shallow is None else self._shallow.peak
 
     @cached_property
     def transport_peak(self) -> TransportPeak:
         if self._shallow is not None:
             return self._shallow.transport_peak
-        return transport_of_power(self.matrix, self.depth, self.peak)
+        return transport_of_power(self.step_matrix, self.depth, self.peak)
 
     def lyapunov(self, leading: int | None) -> LyapunovSpectrum:
-        return exponents_of_repeated(self.matrix, leading)
+        return exponents_of_repeated(self.step_matrix, leading)
 
 
 def _moved(matrix: Array, steps: int, vectors: Array) -> tuple[Array, Array]:
