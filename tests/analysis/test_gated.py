@@ -180,3 +180,22 @@ def test_every_diagnostic_that_applies_is_answered(network: dict[str, Any]) -> N
         assert getattr(report, name) is not None
     assert report.parameter_gradient is not None
     assert report.parameter_gradient.share.sum() == pytest.approx(1.0)
+
+
+def test_networks_drawn_as_remedies_can_be_asked_about_as_the_report_gives_them() -> None:
+    rng = np.random.default_rng(0)
+    plain = {
+        "cell": "rnn",
+        "weights": 0.4 * rng.standard_normal((6, 6)),
+        "input_weights": rng.standard_normal((6, 2)),
+    }
+    shared = {"depth": 40, "inputs": {"kind": "gaussian", "batch": 3, "std": 0.5, "seed": 1}}
+    asked = diagnosed(plain, **shared, diagnostics=["remedies"])
+    assert asked.remedies is not None
+    drawn = {row.name: row for row in asked.remedies.counterfactuals if row.network is not None}
+    assert set(drawn) == {"lstm", "gru", "forget_bias"}
+    for row in drawn.values():
+        assert row.network is not None
+        again = diagnosed(row.network, **shared, loss={"kind": "random"})
+        assert again.horizon.steps == row.horizon_after
+        assert again.horizon.censored == row.censored_after

@@ -17,7 +17,7 @@ from gradhorizon_service.worker.diagnostics.remedies import REMEDIES, Counterfac
 from gradhorizon_service.worker.diagnostics.remedies._remedy import Effect, Subject, Trial, effect_of
 from gradhorizon_service.worker.diagnostics.remedies._search import balanced
 from gradhorizon_service.worker.diagnostics.remedies.orthogonalise import polar_factor
-from gradhorizon_service.worker.drives import EigenvectorState, GaussianInputs
+from gradhorizon_service.worker.drives import EigenvectorState, GaussianInputs, GaussianState
 from gradhorizon_service.worker.horizon import undefined
 from gradhorizon_service.worker.losses import CotangentLoss
 from gradhorizon_service.worker.problem import NetworkSpec, Problem
@@ -182,6 +182,18 @@ def test_gated_networks_of_the_same_size_stand_beside_a_plain_one() -> None:
     assert found["gru"].change == {"cell": "gru", "hidden_size": 8}
     assert found["forget_bias"].censored_after
     assert found["lstm"].horizon_after is not None
+
+
+def test_long_biases_are_left_out_of_the_report_unless_asked_for() -> None:
+    asked = replace(plain(0.7), network=CellCase("rnn", {"weights": gaussian(160, 0.7)}).network())
+    asked = replace(asked, depth=8, inputs=None, loss=CotangentLoss(np.array(1.0)))
+    asked = replace(asked, initial_state=GaussianState(1.0, seed=1))
+    found = by_name(of(asked))["lstm"]
+    assert found.network is None
+    assert "remedy_networks" in (found.network_reason or "")
+    found = by_name(of(replace(asked, include=frozenset({"remedy_networks"}))))["lstm"]
+    assert found.network is not None
+    assert len(found.network["input_bias"]) == 640
 
 
 def test_clipping_and_truncation_leave_the_horizon_where_it_was() -> None:

@@ -60,7 +60,9 @@ class RunRequest(RequestModel):
     dtype: Dtype = "float32"
     diagnostics: Annotated[list[DiagnosticName], Field(min_length=1)] | None = None
     leading: Annotated[int, Field(ge=1)] | None = None
-    include: list[Literal["final_state", "parameter_gradient"]] = Field(default_factory=list)
+    include: list[Literal["final_state", "parameter_gradient", "remedy_networks"]] = Field(
+        default_factory=list
+    )
     horizon_level: Annotated[float, Field(gt=0, lt=1)] = 0.001
     tolerance_decades: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 3.0
     max_points: Annotated[int, Field(ge=2)] = 256

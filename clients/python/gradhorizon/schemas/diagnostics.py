@@ -188,12 +188,15 @@ class CounterfactualReport(ReportModel):
     """One remedy that was run on the same inputs and depth; `change` holds the numbers to set.
 
     `log10_growth` is the change of the median gradient over the whole depth; `update_factor` the norm of the
-    parameters' gradient after over that before.
+    parameters' gradient after over that before; `network` the one whose weights were drawn for it, as a request
+    takes it.
     """
 
     name: str
     rank: int
     change: dict[str, float | int | str]
+    network: dict[str, Any] | None
+    network_reason: str | None
     horizon_before: int | None
     horizon_after: int | None
     censored_before: bool

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from ...problem import Problem
 from ...runs import Run
+from ..state_norms import SMALL_ENTRIES
+from ._gated import as_requested, numbers_in
 from ._remedy import Change, Effect, Remedy, Subject, Trial, effect_of_run
 from .clipping import clipping
 from .forget_bias import forget_bias
@@ -41,12 +44,14 @@ class Counterfactual:
     """One remedy as it was run: what to change, and the horizon and growth before and after.
 
     `log10_growth` is the change of the median gradient over the whole depth in decades; `rank` 1 reaches farthest, and
-    remedies that do equally well share a rank.
+    remedies that do equally well share a rank. `network` is the one that was drawn for it, as a request names it.
     """
 
     name: str
     rank: int
     change: Change
+    network: Mapping[str, Any] | None
+    network_reason: str | None
     horizon_before: int | None
     horizon_after: int | None
     censored_before: bool
@@ -124,10 +129,13 @@ def _counterfactual(name: str, rank: int, subject: Subject, trial: Trial, runs: 
     before, after = subject.before, trial.effect
     shrinks = np.isneginf(after.log10_growth)
     factor = trial.update_factor
+    reason = _network_reason(trial, subject)
     return Counterfactual(
         name,
         rank,
         trial.change,
+        as_requested(trial.drawn) if trial.drawn is not None and reason is None else None,
+        reason,
         before.horizon.steps,
         after.horizon.steps,
         before.horizon.censored,
@@ -145,6 +153,18 @@ def _counterfactual(name: str, rank: int, subject: Subject, trial: Trial, runs: 
         _says(name, trial, subject) + (" (it ends at exactly zero)" if shrinks else ""),
         REMEDIES[name].costs,
     )
+
+
+def _network_reason(trial: Trial, subject: Subject) -> str | None:
+    if trial.drawn is None:
+        return "it is the network of the request with what `change` says"
+    numbers = numbers_in(trial.drawn)
+    if numbers > SMALL_ENTRIES and "remedy_networks" not in subject.problem.include:
+        return (
+            f"its biases are {numbers} numbers, more than {SMALL_ENTRIES}; ask for them with "
+            'include: ["remedy_networks"]'
+        )
+    return None
 
 
 def _growth_reason(after: Effect) -> str | None:

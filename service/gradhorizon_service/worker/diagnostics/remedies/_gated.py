@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -61,6 +62,28 @@ def gated_network(subject: Subject, cell: str, gate: int, increase: float = 0.0)
     if given is not None:
         parameters["input_weights"] = drawn("input_weights", given.shape[1])
     return NetworkSpec(cell, parameters)
+
+
+def as_requested(network: NetworkSpec) -> Mapping[str, Any]:
+    """A drawn network as a request names it: its ensembles with their seeds, its biases by their numbers."""
+    return {"cell": network.cell, **{name: _field(value) for name, value in network.parameters.items()}}
+
+
+def _field(value: Any) -> Any:
+    if isinstance(value, EnsembleSource):
+        return {
+            "source": "ensemble",
+            "family": value.family,
+            "shape": list(value.shape),
+            "hidden_size": value.hidden_size,
+            "seed": value.seed,
+        }
+    return value.tolist()
+
+
+def numbers_in(network: NetworkSpec) -> int:
+    """How many numbers its biases have."""
+    return sum(value.size for value in network.parameters.values() if isinstance(value, np.ndarray))
 
 
 def raised(bias: Array, size: int, gate: int, increase: float) -> Array:

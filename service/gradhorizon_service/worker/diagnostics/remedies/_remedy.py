@@ -70,11 +70,13 @@ class Trial:
     """One counterfactual that was run: what was changed, and its effect.
 
     `update_factor` is the norm of the parameters' gradient after over that before, where the parameters are the same.
+    `drawn` is the network that ran, where its weights are none of the request's.
     """
 
     change: Change
     effect: Effect
     update_factor: float | None = None
+    drawn: NetworkSpec | None = None
 
 
 @dataclass(frozen=True, eq=False)

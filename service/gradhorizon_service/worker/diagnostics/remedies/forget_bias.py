@@ -32,7 +32,7 @@ def _trial(subject: Subject, increase: float) -> Trial:
     change: Change = {"forget_bias_increase": increase}
     if cell not in GATES:
         network = gated_network(subject, "lstm", _KEEPING_GATE, increase)
-        return Trial({"cell": "lstm", **change}, effect_of(subject.with_network(network)))
+        return Trial({"cell": "lstm", **change}, effect_of(subject.with_network(network)), drawn=network)
     if cell == "gru":
         change = {"update_bias_increase": increase}
     # An update gate that replaces the state must be biased shut to keep it.

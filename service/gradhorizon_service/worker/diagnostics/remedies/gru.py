@@ -14,7 +14,7 @@ def _not_applicable(problem: Problem) -> str | None:
 def _search(subject: Subject) -> tuple[Trial, int]:
     network = gated_network(subject, "gru", gate=0)
     change: Change = {"cell": "gru", "hidden_size": subject.size}
-    return Trial(change, effect_of(subject.with_network(network))), 1
+    return Trial(change, effect_of(subject.with_network(network)), drawn=network), 1
 
 
 gru = Remedy(
