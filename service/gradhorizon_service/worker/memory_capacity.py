@@ -51,8 +51,8 @@ class MemoryCapacity:
     test_samples: int
 
     def total(self, units: int) -> float:
-        """Their sum; what chance adds above the bound N is taken off."""
-        return min(float(self.capacity.sum()), float(units))
+        """Their sum; what chance adds above the bound N, or takes off below zero, is left out."""
+        return float(np.clip(self.capacity.sum(), 0.0, units))
 
 
 def memory_capacity(
@@ -60,7 +60,8 @@ def memory_capacity(
 ) -> MemoryCapacity | None:
     """Drive a cell with x_t = u_t * direction, u_t normal with this std; None where its state leaves float64.
 
-    MC_k is r^2 on the held-out sequences, less the 1 / samples that chance gives, never below zero.
+    MC_k is r^2 on the held-out sequences, less the 1 / samples that chance gives: where nothing is remembered it scatters
+    around zero, to either side, so that the sum over many such delays is zero as well.
     """
     signal = np.random.default_rng(seed).standard_normal((task.washout + task.steps, task.sequences))
     states = _states(cell, std * signal[:, :, None] * direction, task.washout)
@@ -71,10 +72,9 @@ def memory_capacity(
     targets = windows[task.washout - task.delays + 1 :]
     half = task.sequences // 2
     predicted = _fitted(_flat(states[:, :half]), _flat(targets[:, :half]), _flat(states[:, half:]))
-    squares = _squared_correlations(predicted, _flat(targets[:, half:]))
     samples = task.steps * half
-    chance = 1.0 / samples
-    return MemoryCapacity(np.clip((squares - chance) / (1.0 - chance), 0.0, 1.0), samples, samples)
+    capacity = _capacities(predicted, _flat(targets[:, half:]))
+    return MemoryCapacity(capacity, samples, samples)
 
 
 def _states(cell: Cell, inputs: Array, washout: int) -> Array | None:
@@ -110,10 +110,12 @@ def _fitted(states: Array, targets: Array, held_out: Array) -> Array:
     return np.asarray(Z @ cho_solve(cho_factor(gram), X.T @ (targets - targets.mean(axis=0))))
 
 
-def _squared_correlations(predicted: Array, targets: Array) -> Array:
-    """r^2 of each column with its target; zero for a constant."""
+def _capacities(predicted: Array, targets: Array) -> Array:
+    """r^2 of each column with its target, adjusted for chance; zero for a constant."""
     P, Q = predicted - predicted.mean(axis=0), targets - targets.mean(axis=0)
     sizes = np.abs(P).max(axis=0)
     P = P / np.where(sizes > 0.0, sizes, 1.0)
     products, squares = (P * Q).sum(axis=0), (P**2).sum(axis=0) * (Q**2).sum(axis=0)
-    return np.asarray(products**2 / np.where(squares > 0.0, squares, 1.0))
+    chance = 1.0 / len(P)
+    adjusted = (products**2 / np.where(squares > 0.0, squares, 1.0) - chance) / (1.0 - chance)
+    return np.asarray(np.where(squares > 0.0, adjusted, 0.0))
