@@ -60,8 +60,8 @@ def memory_capacity(
 ) -> MemoryCapacity | None:
     """Drive a cell with x_t = u_t * direction, u_t normal with this std; None where its state leaves float64.
 
-    MC_k is r^2 on the held-out sequences, less the 1 / samples that chance gives: where nothing is remembered it scatters
-    around zero, to either side, so that the sum over many such delays is zero as well.
+    MC_k is r^2 on the held-out sequences, less the 1 / samples that chance gives: where nothing is remembered it
+    scatters around zero, to either side, so that the sum over many such delays is zero as well.
     """
     signal = np.random.default_rng(seed).standard_normal((task.washout + task.steps, task.sequences))
     states = _states(cell, std * signal[:, :, None] * direction, task.washout)

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._types import Array
 from ..activations import Activation, Identity
+from ..linear_map import LinearMap
 from ..products.factors import Factors
 from ..products.gru_factors import ResetAfterFactors, ResetBeforeFactors
 from ._activated import make_activation
@@ -99,13 +100,18 @@ class ResetAfterCell(_GruCell):
         biases = {name: _widened(b, name == "recurrent_bias", H) for name, b in driven.biases.items()}
         return Drive(U, biases)
 
+    @cached_property
+    def recurrence(self) -> LinearMap:
+        """W as a map."""
+        return LinearMap(self.weights)
+
     def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | DriveByStep | None:
         return self._drive.by_steps(inputs, (steps, batch, 4 * self.hidden_size))
 
     def advance(self, step: int, state: Array, drive: Array | None) -> tuple[Array, Array]:
         """The record (B, 5H) is what `ResetAfterLinearisation` describes."""
         H = self.hidden_size
-        a = np.dot(state, self.weights.T)
+        a = self.recurrence.forward(state)
         if drive is not None:
             a += drive[:, : 3 * H]
         gates = evaluated(self.gate_activation, a[:, : 2 * H])
@@ -145,19 +151,29 @@ class ResetAfterCell(_GruCell):
 class ResetBeforeCell(_GruCell):
     """n = phi(U_n x + b + W_n (r * h)): Cho et al. (2014), Keras without reset_after, ONNX's default."""
 
+    @cached_property
+    def gates_recurrence(self) -> LinearMap:
+        """W_r above W_z as a map."""
+        return LinearMap(self.weights[: 2 * self.hidden_size])
+
+    @cached_property
+    def new_recurrence(self) -> LinearMap:
+        """W_n as a map."""
+        return LinearMap(self.weights[2 * self.hidden_size :])
+
     def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | DriveByStep | None:
         return self.driven.by_steps(inputs, (steps, batch, 3 * self.hidden_size))
 
     def advance(self, step: int, state: Array, drive: Array | None) -> tuple[Array, Array]:
         """The record (B, 5H) is what `ResetBeforeLinearisation` describes."""
         H = self.hidden_size
-        a = np.dot(state, self.weights[: 2 * H].T)
+        a = self.gates_recurrence.forward(state)
         if drive is not None:
             a += drive[:, : 2 * H]
         gates = evaluated(self.gate_activation, a)
         record = np.empty((len(state), 5, H))
         r = record[:, 3] = gates.value[:, :H]
-        pushed = np.dot(r * state, self.weights[2 * H :].T)
+        pushed = self.new_recurrence.forward(r * state)
         if drive is not None:
             pushed += drive[:, 2 * H :]
         n = evaluated(self.activation_of_cell, pushed)
@@ -228,7 +244,7 @@ class ResetAfterLinearisation:
 
     def vjp(self, step: int, gradient: Array) -> tuple[Array, Array]:
         delta = self._delta(step, gradient)
-        before = np.dot(delta[..., : len(self.cell.weights)], self.cell.weights)
+        before = self.cell.recurrence.back(delta[..., : len(self.cell.weights)])
         before += self.record[step, :, 4] * gradient
         return before, delta
 
@@ -270,7 +286,7 @@ class ResetBeforeLinearisation:
     def vjp(self, step: int, gradient: Array) -> tuple[Array, Array]:
         delta, inside = self._delta(step, gradient)
         record, H = self.record[step], self.cell.hidden_size
-        before = np.dot(delta[..., : 2 * H], self.cell.weights[: 2 * H])
+        before = self.cell.gates_recurrence.back(delta[..., : 2 * H])
         before += inside * record[:, 3]
         before += record[:, 4] * gradient
         return before, delta
@@ -280,7 +296,7 @@ class ResetBeforeLinearisation:
         record, H = self.record[step], self.cell.hidden_size
         blocks = np.empty((*gradient.shape[:-1], len(GATES), H))
         np.multiply(record[:, 1:3], gradient[..., None, :], out=blocks[..., 1:, :])
-        inside = np.dot(blocks[..., 2, :], self.cell.weights[2 * H :])
+        inside = self.cell.new_recurrence.back(blocks[..., 2, :])
         np.multiply(record[:, 0], inside, out=blocks[..., 0, :])
         return blocks.reshape(*gradient.shape[:-1], -1), inside
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._types import Array
 from ..activations import Activation, Identity
+from ..linear_map import LinearMap
 from ..matrix_analysis import PascanuConditions, kept_state_conditions
 from ..products.factors import Factors, Repeated, RowScaled, Shifted
 from ._activated import make_activation
@@ -82,12 +83,17 @@ class LeakyCell:
     def parameters_from(self, gradient: Array) -> Mapping[str, Array]:
         return {"weights": self.gain * gradient}
 
+    @cached_property
+    def recurrence(self) -> LinearMap:
+        """W as a map."""
+        return LinearMap(self.weights)
+
     def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | None:
         values = self.driven.values(inputs)
         return None if values is None else np.broadcast_to(values, (steps, batch, self.state_size))
 
     def advance(self, step: int, state: Array, drive: Array | None) -> tuple[Array, Array]:
-        preactivation = np.dot(state, self.weights.T)
+        preactivation = self.recurrence.forward(state)
         if drive is not None:
             preactivation += drive
         following = self.activation.value(preactivation)
@@ -121,7 +127,7 @@ class LeakyLinearisation:
 
     def vjp(self, step: int, gradient: Array) -> tuple[Array, Array]:
         delta = gradient * (self.cell.gain if self.scales is None else self.scales[step])
-        before = delta @ self.cell.weights
+        before = self.cell.recurrence.back(delta)
         before += self.cell.retention * gradient
         return before, delta
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._types import Array
 from ..activations import Activation, Identity
+from ..linear_map import LinearMap
 from ..products.factors import Factors
 from ..products.lstm_factors import LstmFactors
 from ._activated import make_activation
@@ -84,9 +85,9 @@ class LstmCell:
         return {"h": slice(0, self.output_size), "c": slice(self.output_size, self.state_size)}
 
     @cached_property
-    def _transposed(self) -> Array:
-        """W^T (P, 4H) by rows, which kernels for a few sequences at once stream through fastest."""
-        return np.ascontiguousarray(self.weights.T)
+    def recurrence(self) -> LinearMap:
+        """W as a map."""
+        return LinearMap(self.weights)
 
     def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | DriveByStep | None:
         return self.driven.by_steps(inputs, (steps, batch, len(self.weights)))
@@ -95,7 +96,7 @@ class LstmCell:
         """The record (B, 6H), or (B, 7H) with a projection, is what `LstmLinearisation` describes."""
         P, H = self.output_size, self.hidden_size
         c = state[:, P:]
-        a = np.dot(state[:, :P], self._transposed)
+        a = self.recurrence.forward(state[:, :P])
         if drive is not None:
             a += drive
         if self.peepholes is not None:
@@ -184,7 +185,7 @@ class LstmLinearisation:
         flat = gates.reshape(*gates.shape[:-2], -1)
         P = self.cell.output_size
         before = np.empty_like(gradient)
-        before[..., :P] = np.dot(flat, self.cell.weights)
+        before[..., :P] = self.cell.recurrence.back(flat)
         np.multiply(g_c, self.record[step, :, 4], out=before[..., P:])
         return before, self._delta(flat, gradient)
 

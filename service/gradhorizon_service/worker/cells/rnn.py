@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
 from .._types import Array
 from ..activations import Activation, Identity
+from ..linear_map import LinearMap
 from ..products.factors import Factors, Repeated, RowScaled
 from ..slopes import slopes_along
 from ._activated import make_activation
@@ -71,12 +73,17 @@ class RnnCell:
     def parameters_from(self, gradient: Array) -> Mapping[str, Array]:
         return {"weights": gradient}
 
+    @cached_property
+    def recurrence(self) -> LinearMap:
+        """W as a map."""
+        return LinearMap(self.weights)
+
     def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | None:
         values, shape = self.driven.values(inputs), (steps, batch, self.state_size)
         return values if values is None or values.shape == shape else np.broadcast_to(values, shape)
 
     def advance(self, step: int, state: Array, drive: Array | None) -> tuple[Array, Array]:
-        preactivation = np.dot(state, self.weights.T)  # on two-dimensional arrays half the overhead of `@`
+        preactivation = self.recurrence.forward(state)
         if drive is not None:
             preactivation += drive
         return self.activation.value(preactivation), preactivation
@@ -104,9 +111,7 @@ class RnnLinearisation:
 
     def vjp(self, step: int, gradient: Array) -> tuple[Array, Array]:
         delta = gradient if self.slopes is None else gradient * self.slopes[step]
-        if gradient.ndim == 2:
-            return np.dot(delta, self.cell.weights), delta
-        return delta @ self.cell.weights, delta
+        return self.cell.recurrence.back(delta), delta
 
     def deltas(self, gradients: Sequence[Array]) -> Sequence[Array]:
         deltas = np.asarray(gradients)[:-1]

@@ -11,6 +11,7 @@ import numpy as np
 
 from .._types import Array
 from ..activations import Activation, Identity
+from ..linear_map import LinearMap
 from ..matrix_analysis import PascanuConditions, delayed_conditions, spectral_norm
 from ..products.companion import Companion
 from ..products.factors import Factors, Repeated
@@ -91,14 +92,24 @@ class SkipCell:
         N = self.output_size
         return {"weights": gradient[:N, :N], "skip_weights": gradient[:N, -N:]}
 
+    @cached_property
+    def recurrence(self) -> LinearMap:
+        """W as a map."""
+        return LinearMap(self.weights)
+
+    @cached_property
+    def delayed_recurrence(self) -> LinearMap:
+        """V as a map."""
+        return LinearMap(self.skip_weights)
+
     def drive(self, inputs: Array | None, steps: int, batch: int) -> Array | None:
         values = self.driven.values(inputs)
         return None if values is None else np.broadcast_to(values, (steps, batch, self.output_size))
 
     def advance(self, step: int, state: Array, drive: Array | None) -> tuple[Array, Array]:
         N = self.output_size
-        preactivation = np.dot(state[:, :N], self.weights.T)
-        delayed = np.dot(state[:, -N:], self.skip_weights.T)
+        preactivation = self.recurrence.forward(state[:, :N])
+        delayed = self.delayed_recurrence.forward(state[:, -N:])
         if self.inside:
             preactivation += delayed
         if drive is not None:
@@ -144,8 +155,8 @@ class SkipLinearisation:
         delta = self._delta(gradient, None if self.slopes is None else self.slopes[step])
         before = np.zeros_like(gradient)
         before[..., :-N] = gradient[..., N:]
-        before[..., :N] += delta[..., :N] @ self.cell.weights
-        before[..., -N:] += delta[..., -N:] @ self.cell.skip_weights
+        before[..., :N] += self.cell.recurrence.back(delta[..., :N])
+        before[..., -N:] += self.cell.delayed_recurrence.back(delta[..., -N:])
         return before, delta
 
     def deltas(self, gradients: Sequence[Array]) -> Sequence[Array]:
