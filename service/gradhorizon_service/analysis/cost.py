@@ -6,11 +6,12 @@ An estimate, good to a factor of a few: it decides between answering at once, in
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
 
+from gradhorizon_service.worker.diagnostics.remedies import MOST_STEPS
 from gradhorizon_service.worker.memory_capacity import MemoryTask
 from gradhorizon_service.worker.problem import Problem
 from gradhorizon_service.worker.products.shallow_powers import is_shallow
@@ -219,8 +220,12 @@ def _mean_field(sizes: Sizes, costs: Costs) -> float:
 
 
 def _remedies(sizes: Sizes, costs: Costs) -> float:
-    """Some sixty runs without a product of Jacobians: searches of ten, and gated networks of four times the work."""
-    return 90.0 * _run(sizes, costs, 1)
+    """Some sixty runs without a product of Jacobians: searches of ten, and gated networks of four times the work.
+
+    Up to MOST_STEPS most of them are stepped, whatever the network itself is.
+    """
+    tried = replace(sizes, stepped=sizes.stepped or sizes.steps <= MOST_STEPS)
+    return 90.0 * _run(tried, costs, 1)
 
 
 def _saturation(sizes: Sizes, costs: Costs) -> float:

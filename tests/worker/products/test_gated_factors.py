@@ -138,16 +138,17 @@ def closed(output_bias: float, steps: int) -> Factors:
 def exact_factors(factors: Factors) -> list[mpmath.matrix]:
     """The Jacobians with their digits: C_o W_o and R K added with as many as it takes."""
     W, C = factors._gates, factors._coefficients[:, 0]  # type: ignore[attr-defined]
+    H = W.shape[2]
     found = []
     for i, f, g, o, F, R in C:
-        K = mpmath.matrix(3, 3)
+        K = mpmath.matrix(H, H)
         for c, w in zip((i, f, g), W[:3], strict=True):
             K += mpmath.diag([mpmath.mpf(x) for x in c.tolist()]) * mpmath.matrix(w.tolist())
         A = mpmath.diag([mpmath.mpf(x) for x in o.tolist()]) * mpmath.matrix(W[3].tolist())
         D = mpmath.diag([mpmath.mpf(x) for x in R.tolist()])
-        J = mpmath.matrix(6, 6)
-        J[:3, :3], J[3:, :3], J[3:, 3:] = A + D * K, K, mpmath.diag(F.tolist())
-        J[:3, 3:] = D * mpmath.diag(F.tolist())
+        J = mpmath.matrix(2 * H, 2 * H)
+        J[:H, :H], J[H:, :H], J[H:, H:] = A + D * K, K, mpmath.diag(F.tolist())
+        J[:H, H:] = D * mpmath.diag(F.tolist())
         found.append(J)
     return found
 
@@ -174,6 +175,28 @@ def test_exponents_add_up_to_the_determinants(bias: float) -> None:
     found = lyapunov_exponents(factors)
     assert np.isfinite(found.exponents).all()
     assert found.sum_of_exponents == pytest.approx(found.mean_log_abs_det, rel=1e-10)
+
+
+def test_a_direction_that_rounding_hides_is_not_annihilated() -> None:
+    """Cells filled to 30 close their outputs to e^-60: a pivot drowns, and only the determinant still knows it."""
+    rng, H, steps = np.random.default_rng(0), 18, 10
+    built = KINDS["lstm"].build(
+        weights=rng.standard_normal((4 * H, H)) / H**0.5, bias=rng.standard_normal(4 * H)
+    )
+    start = 30.0 * rng.standard_normal((1, 2 * H))
+    factors = run_forward(built, start, None, steps).linearisation.factors()
+    assert factors is not None
+    found = lyapunov_exponents(factors, transient=0)
+    assert found.sum_of_exponents == pytest.approx(found.mean_log_abs_det, rel=1e-10)
+    sums = np.zeros(2 * H)
+    with mpmath.workdps(60):
+        frame = mpmath.matrix(
+            np.linalg.qr(np.random.default_rng(20).standard_normal((2 * H, 2 * H)))[0].tolist()
+        )
+        for J in exact_factors(factors):
+            frame, triangle = mpmath.qr(J * frame)
+            sums += [float(mpmath.log(abs(triangle[i, i]))) for i in range(2 * H)]
+    assert found.exponents[0] == pytest.approx(np.sort(sums / steps)[::-1], abs=1e-5)
 
 
 @pytest.mark.parametrize(

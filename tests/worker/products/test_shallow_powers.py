@@ -69,6 +69,14 @@ def test_zero_vectors_have_no_norm():
     assert np.isneginf(ShallowPowers.of(np.eye(2), 3).log_norms(np.zeros((1, 2)))).all()
 
 
+def test_images_that_may_have_vanished_beside_others_are_not_given():
+    powers, small = ShallowPowers.of(np.diag([1.0, 1e-6]), 60), np.array([[0.0, 1.0]])
+    assert powers.log_norms(small) is None
+    below = ShallowPowers.of(np.diag([1.0, 1e-6]), 40).log_norms(small)
+    assert below is not None
+    assert below[:, 0] == pytest.approx(-6.0 * np.log(10.0) * np.arange(41))
+
+
 def test_what_is_deep_or_large_is_not_shallow():
     assert is_shallow(16, 100)
     assert not is_shallow(16, 10_000)

@@ -298,3 +298,17 @@ def test_a_bias_is_a_drive() -> None:
 
 def test_clipping_parameter_gradients_does_not_need_steps() -> None:
     assert picked(driven_by_nothing(MATRICES["general"], clipping=ClippingPolicy("norm", 1.0))) is PowersRun
+
+
+@pytest.mark.parametrize("depth", [60, 5000])
+def test_a_fast_mode_beside_a_slow_one_keeps_fading(depth: int) -> None:
+    """1e-6 to the depth, where 1 stays 1: far below float64, and not zero."""
+    start = np.array([0.0, 1.0])
+    run = runs.start(
+        linear(np.diag([1.0, 1e-6]), depth, loss=CotangentLoss(start), initial_state=GivenState(start))
+    )
+    assert isinstance(run, PowersRun)
+    lags = np.array([0, 1, 30, depth])
+    expected = pytest.approx(-6.0 * LN10 * lags[:, None])
+    assert run.gradient_log_norms(lags) == expected
+    assert run.state_log_norms(lags) == expected

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 from contextlib import nullcontext
+from functools import cached_property
 
 import numpy as np
 from scipy.linalg import blas, lapack
 
 from .._types import Array
-from .factors import Factors, RowScaled, Shifted
+from .determinants import log_determinant
+from .factors import Factors, KnownDeterminants, RowScaled, Shifted
 from .ladders import ScaledPower, scaled
 
 _EPS = float(np.finfo(np.float64).eps)
@@ -55,16 +57,17 @@ class LuGauge:
         affordable = _ERROR_A_STEP * (last - first)
         while step < last:
             length = min(self._stretch, last - step)
-            pivots = self._carry(step, length, affordable)
-            if pivots is not None:
-                sums, step = sums + log(pivots), step + length
+            logs = self._carry(step, length, affordable)
+            if logs is not None:
+                sums, step = sums + logs, step + length
         self._offset = log_diagonals(self.frames)
         return sums + self._offset
 
     def _carry(self, first: int, length: int, affordable: float) -> Array | None:
-        """Some steps and an LU: the absolute pivots (B, k), or None and nothing done where that was too much."""
+        """Some steps and an LU: ln of its pivots (B, k), or None and nothing done where that was too much."""
         columns, errors = self._images(first, length)
-        pivots, following = np.empty(self._offset.shape), []
+        pivots, logs = np.empty_like(self._offset), np.empty_like(self._offset)
+        following = []
         for b, column in enumerate(columns):
             packed, order = _factorised(column[:-1].T)
             pivots[b] = np.abs(np.diagonal(packed))
@@ -73,11 +76,39 @@ class LuGauge:
                 return None
             if length == 1 and _is_suspicious(pivots[b]):
                 jacobians = self._factors.dense(first)
-                pivots[b] = _without_rounding(packed, order, jacobians[b % len(jacobians)], self.frames[b])
+                jacobian = jacobians[b % len(jacobians)]
+                pivots[b] = _without_rounding(packed, order, jacobian, self.frames[b])
+                logs[b] = self._logs(pivots[b], first, b, jacobian)
+            else:
+                logs[b] = log(pivots[b])
             following.append(self._unit_lower(packed.T, order))
         self.frames = np.array(following).swapaxes(1, 2)
         self._stretch = _next_stretch(pivots, errors, length, affordable)
-        return pivots
+        return logs
+
+    def _logs(self, pivots: Array, step: int, b: int, jacobian: Array) -> Array:
+        """ln of pivots some of which drowned in rounding: -inf, or of a regular J their share of its determinant.
+
+        All N columns of a frame have determinant one, so that the pivots multiply to that of J.
+        """
+        logs, lost = log(pivots), pivots == 0.0
+        if lost.any() and len(pivots) == len(jacobian):
+            determinant = self._log_determinant(step, b, jacobian)
+            if np.isfinite(determinant):
+                logs[lost] = (determinant - logs[~lost].sum()) / lost.sum()
+        return logs
+
+    def _log_determinant(self, step: int, b: int, jacobian: Array) -> float:
+        if self._known_determinants is not None:
+            logs = self._known_determinants[step]
+            return float(logs[b % len(logs)])
+        value = log_determinant(jacobian)
+        return -np.inf if value is None else value
+
+    @cached_property
+    def _known_determinants(self) -> Array | None:
+        """(T, B), where the factors know theirs."""
+        return self._factors.log_abs_dets() if isinstance(self._factors, KnownDeterminants) else None
 
     def _images(self, first: int, length: int) -> tuple[Array, Array]:
         """The columns of the frames after some steps, then those errors, (B, k + 1, N); and their size, (B,)."""
@@ -106,7 +137,8 @@ def _next_stretch(pivots: Array, errors: Array, length: int, affordable: float) 
     least, most = pivots.min(axis=1), pivots.max(axis=1)
     if not least.min() > 0.0:
         return 1
-    rate = float(np.log(np.maximum(errors / _EPS, 4.0 * most) / least).max()) / length
+    rounding = np.log(np.maximum(errors, 4.0 * _EPS * most)) - np.log(least)
+    rate = float(rounding.max() - math.log(_EPS)) / length
     growth = float(np.abs(np.log([least, most])).max()) / length
     longest = min(math.log(affordable / _EPS) / max(rate, 0.1), _LARGEST_GROWTH / max(growth, 0.1))
     return max(1, min(int(longest), 2 * length))

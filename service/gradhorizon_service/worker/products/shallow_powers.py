@@ -12,12 +12,15 @@ from functools import cached_property
 import numpy as np
 
 from .._types import Array
+from ..statistics import log_norms
 from .power_peaks import PeakNorm
 from .transport_norms import TransportPeak
 
 _MOST_NUMBERS = 1 << 17
 _LN2 = float(np.log(2.0))
 _SAFETY = 8.0
+# ln of what an image may be beside the entries of about one that made it; float64 ends at e^-708.
+_LEAST = -600.0
 _TIE = 1e-9
 
 
@@ -50,14 +53,19 @@ class ShallowPowers:
         """The powers of W^T."""
         return ShallowPowers(self.matrices.swapaxes(1, 2), self.exponents)
 
-    def log_norms(self, vectors: Array) -> Array:
-        """ln ||W^k v|| for k = 0..T and every row v of vectors (B, N): (T + 1, B)."""
+    def log_norms(self, vectors: Array) -> Array | None:
+        """ln ||W^k v|| for k = 0..T and every row v of vectors (B, N): (T + 1, B).
+
+        None where an image lies so far below the largest entry of its power that it may have vanished beside it.
+        """
         largest = np.abs(vectors).max(axis=1)
         safe = np.where(largest > 0, largest, 1.0)
-        moved = self.matrices @ (vectors / safe[:, None]).T
+        moved = log_norms((self.matrices @ (vectors / safe[:, None]).T).swapaxes(1, 2))
+        alive = self.matrices.any(axis=(1, 2))
+        if np.any(moved[alive][:, largest > 0] < _LEAST):
+            return None
         with np.errstate(divide="ignore"):
-            logs = 0.5 * np.log(np.einsum("kib,kib->kb", moved, moved)) + np.log(largest)
-        return np.asarray(logs + self.exponents[:, None] * _LN2)
+            return np.asarray(moved + np.log(largest) + self.exponents[:, None] * _LN2)
 
     @cached_property
     def _log_frobenius(self) -> Array:

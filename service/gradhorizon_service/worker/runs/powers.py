@@ -89,7 +89,7 @@ class PowersRun:
     @cached_property
     def is_resolved(self) -> bool:
         """Whether squaring kept every entry that matters: a transient of a Jordan block may span more than float64."""
-        if self._shallow is not None:
+        if self._shallow_log_norms is not None:
             return True
         coordinates = power_coordinates(self.step_matrix, self.depth)
         coordinates.ladder.power(self.depth)
@@ -97,9 +97,10 @@ class PowersRun:
 
     def state_log_norms(self, steps: Array) -> Array:
         log_norm, direction = self._start
-        if self._shallow is not None:
-            return log_norm + self._shallow.transposed().log_norms(direction)[steps]
-        return log_norm + log_norms_at(self.step_matrix, direction, steps)
+        found = None if self._shallow is None else self._shallow.transposed().log_norms(direction)
+        return log_norm + (
+            log_norms_at(self.step_matrix, direction, steps) if found is None else found[steps]
+        )
 
     def final_state(self) -> Array | None:
         log_norm, direction = self._start

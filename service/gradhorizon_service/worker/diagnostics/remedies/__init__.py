@@ -12,7 +12,7 @@ from ...problem import Problem
 from ...runs import Run
 from ..state_norms import SMALL_ENTRIES
 from ._gated import as_requested, numbers_in
-from ._remedy import Change, Effect, Remedy, Subject, Trial, effect_of_run
+from ._remedy import MOST_STEPS, Change, Effect, Remedy, Subject, Trial, effect_of_run
 from .clipping import clipping
 from .forget_bias import forget_bias
 from .gru import gru
@@ -221,4 +221,4 @@ def _summary(subject: Subject, order: list[str], found: Mapping[str, tuple[Trial
     return f"{best} moves the horizon farthest: {_says(best, found[best][0], subject)}"
 
 
-__all__ = ["REMEDIES", "Counterfactual", "NotRun", "Remedies", "remedies", "without_network"]
+__all__ = ["MOST_STEPS", "REMEDIES", "Counterfactual", "NotRun", "Remedies", "remedies", "without_network"]
