@@ -345,12 +345,15 @@ class Storing:
         )
 
     def files(self) -> list[Path]:
-        return [path for path in self.folder.rglob("*") if path.is_file()]
+        """What is there now: unlike rglob, os.walk passes over folders that vanish while it looks."""
+        return [Path(folder) / name for folder, _, names in os.walk(self.folder) for name in names]
 
     def received(self) -> int:
         """Bytes on disk; files come and go while one looks."""
         total = 0
-        for path in self.folder.rglob("content"):
+        for path in self.files():
+            if path.name != "content":
+                continue
             with contextlib.suppress(FileNotFoundError):
                 total += path.stat().st_size
         return total
