@@ -49,15 +49,6 @@ class LstmFactors:
         """F, (B, H)."""
         return np.asarray(self._coefficients[step, :, 4])
 
-    @property
-    def is_projected(self) -> bool:
-        """Whether h has entries of its own, and not those of m."""
-        return self._projection is not None
-
-    def leaks(self, step: int) -> Array:
-        """R, (B, H)."""
-        return np.asarray(self._coefficients[step, :, 5])
-
     def leaked(self, step: int, c: Array) -> Array:
         """projection R c: what c' does to h' in the same step."""
         m = self._coefficients[step, :, 5, :, None] * c

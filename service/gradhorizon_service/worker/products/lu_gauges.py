@@ -81,7 +81,7 @@ class LuGauge:
                 logs[b] = self._logs(pivots[b], first, b, jacobian)
             else:
                 logs[b] = log(pivots[b])
-            following.append(self._unit_lower(packed.T, order))
+            following.append(self._frame(packed.T, order))
         self.frames = np.array(following).swapaxes(1, 2)
         self._stretch = _next_stretch(pivots, errors, length, affordable)
         return logs
@@ -123,7 +123,7 @@ class LuGauge:
                 columns = np.ascontiguousarray(images.swapaxes(1, 2))
         return columns, np.abs(columns[:, -1]).max(axis=1)
 
-    def _unit_lower(self, packed: Array, order: Array) -> Array:
+    def _frame(self, packed: Array, order: Array) -> Array:
         """The columns of P^T L, (k, N), from those of L and U, which are lost."""
         np.copyto(packed, 0.0, where=self._lower)
         np.fill_diagonal(packed, 1.0)
