@@ -235,6 +235,17 @@ def test_dead_units_give_null_directions_exactly() -> None:
     assert np.all(found.mean_log_abs_det == -np.inf)
 
 
+@pytest.mark.parametrize("size", [16, 32])
+def test_one_singular_step_of_many_loses_a_direction_whatever_its_pivots_are_left_with(size: int) -> None:
+    """Of so many draws rounding leaves some a pivot that looks regular."""
+    for seed in range(40):
+        jacobians = gaussian(seed, 20, size, size)
+        jacobians[13] = jacobians[13, :, 1:] @ gaussian(100 + seed, size - 1, size)
+        found = lyapunov_exponents(DenseFactors(jacobians))
+        assert np.isneginf(found.exponents).sum() == 1
+        assert found.mean_log_abs_det == -np.inf
+
+
 @pytest.mark.parametrize("size", [6, 40])
 def test_a_rank_deficient_matrix_has_null_directions_despite_rounding(size: int) -> None:
     rank = size - 2

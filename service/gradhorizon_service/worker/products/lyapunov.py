@@ -90,7 +90,20 @@ def lyapunov_exponents(
     determinant = None
     if 4 * columns > factors.size or isinstance(factors, RowScaled | Companion | KnownDeterminants):
         determinant = _mean_log_abs_det(factors, discarded)
+        if columns == factors.size:
+            sums = _annihilated(sums, np.isneginf(determinant))
     return _spectrum(sums, np.diff(edges), factors.size, determinant, discarded, march.algorithm)
+
+
+def _annihilated(sums: Array, singular: Array) -> Array:
+    """Sums (blocks, B, N) whose least direction is lost where a step is `singular`, (B,), and no pivot showed it.
+
+    Rounding may leave the pivot of a null direction just above what the gauges take for nothing.
+    """
+    overall = sums.sum(axis=0)
+    unseen = np.flatnonzero(singular & np.isfinite(overall).all(axis=1))
+    sums[0, unseen, overall[unseen].argmin(axis=1)] = -np.inf
+    return sums
 
 
 def uncoupled_exponents(
