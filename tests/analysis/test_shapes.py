@@ -144,6 +144,20 @@ def test_one_matrix_at_every_step_costs_its_powers_and_no_more():
     assert seconds("identity") < 0.1 * seconds("tanh")
 
 
+def test_a_delay_costs_less_than_units_that_make_as_large_a_state():
+    def seconds(network):
+        state = {"kind": "gaussian", "batch": 8}
+        return prepared(
+            network, depth=20, initial_state=state, diagnostics=["lyapunov", "singular_values"]
+        ).estimated_seconds
+
+    many = seconds({"cell": "rnn", "weights": np.eye(320)})
+    kept = seconds({"cell": "skip", "weights": np.eye(32), "skip_weights": np.eye(32), "delay": 10})
+    kept_longer = seconds({"cell": "skip", "weights": np.eye(32), "skip_weights": np.eye(32), "delay": 20})
+    assert kept < 0.4 * many
+    assert kept < kept_longer
+
+
 def test_time_over_the_limit_is_refused_with_the_estimate_and_the_dearest_diagnostic():
     with pytest.raises(CostOverLimit, match="costs most") as refused:
         prepared({"cell": "rnn", "weights": np.eye(32)}, Limits(sync_seconds=1e-3), depth=1000)

@@ -43,6 +43,7 @@ class Sizes:
 
     `stepped`: states and gradients go step by step; `shallow`: all powers are kept; `repeated`: every step has the
     same Jacobian, so that transport goes by powers. `weights` are the entries of the recurrent weights of all `gates`.
+    With a `delay` the state holds as many earlier ones, and Jacobians multiply by a block of each.
     """
 
     steps: int
@@ -54,6 +55,7 @@ class Sizes:
     repeated: bool
     gates: int = 0
     weights: int = 0
+    delay: int = 1
 
     @property
     def unit_flops(self) -> float:
@@ -100,8 +102,10 @@ def sizes_of(problem: Problem, size: int, driven: bool) -> Sizes:
     shallow = not stepped and is_shallow(size, problem.depth)
     stepped = stepped or is_better_stepped(size, problem.depth, problem.batch)
     gates = len(kind.gates)
-    weights = (1 if problem.network.cell == "lstm" else max(gates, 1)) * size**2
-    return Sizes(steps, size, problem.batch, own, stepped, shallow, repeated, gates, weights)
+    delay = problem.network.parameters.get("delay", 1)
+    matrices = 2 if delay > 1 else 1 if problem.network.cell == "lstm" else max(gates, 1)
+    weights = matrices * (size // delay) ** 2
+    return Sizes(steps, size, problem.batch, own, stepped, shallow, repeated, gates, weights, delay)
 
 
 def estimate(problem: Problem, sizes: Sizes, costs: Costs) -> Estimate:
@@ -160,8 +164,11 @@ def _product(sizes: Sizes, costs: Costs) -> float:
         flops = sizes.own_jacobians * (2.5 * sizes.size**3 + 300.0 * sizes.size**2)
         return sizes.steps * (flops * costs.per_flop + 130 * costs.per_call)
     if not sizes.repeated:
-        flops = sizes.own_jacobians * (6.0 * sizes.size**3 + 800.0 * sizes.size**2)
-        return sizes.steps * (flops * costs.per_flop + 55 * costs.per_call)
+        if sizes.delay > 1:
+            flops = 4.0 * sizes.size**3 / sizes.delay + 400.0 * sizes.size**2
+        else:
+            flops = 6.0 * sizes.size**3 + 800.0 * sizes.size**2
+        return sizes.steps * (sizes.own_jacobians * flops * costs.per_flop + 55 * costs.per_call)
     if sizes.shallow:
         return 40 * costs.per_call
     return 30.0 * _squarings(sizes) * sizes.size**3 * costs.per_flop + 15_000 * costs.per_call
@@ -179,14 +186,16 @@ def _matrix(sizes: Sizes, costs: Costs) -> float:
 def _singular_values(sizes: Sizes, costs: Costs) -> float:
     """Sweeps of triangular factorisations and a Jacobi iteration; by squaring, about 300 products in all."""
     if not sizes.repeated:
-        flops = sizes.own_jacobians * (14.0 * sizes.size**3 + 2000.0 * sizes.size**2)
+        cubic, square = (4.0, 1000.0) if sizes.delay > 1 else (14.0, 2000.0)
+        flops = sizes.own_jacobians * (cubic * sizes.size**3 + square * sizes.size**2)
         return sizes.steps * (flops * costs.per_flop + 32 * costs.per_call) + 2000 * costs.per_call
     return 500.0 * sizes.size**3 * costs.per_flop + 3000 * costs.per_call
 
 
 def _lyapunov(sizes: Sizes, costs: Costs) -> float:
     if not sizes.repeated:
-        flops = sizes.own_jacobians * (4.0 * sizes.size**3 + 1200.0 * sizes.size**2)
+        cubic, square = (1.5, 300.0) if sizes.delay > 1 else (4.0, 1200.0)
+        flops = sizes.own_jacobians * (cubic * sizes.size**3 + square * sizes.size**2)
         return sizes.steps * (flops * costs.per_flop + (10 + 3 * sizes.own_jacobians) * costs.per_call)
     return 150.0 * sizes.size**3 * costs.per_flop + 1500 * costs.per_call
 
