@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from gradhorizon import Client, Clippings, Descent, Diagnosis, Spectrum
-from gradhorizon._summaries import ROWS, _bars, _complex, _decades, _spread
+from gradhorizon._summaries.text import ROWS, bars, complex_number, decades, spread
 
 
 class Balance(HTMLParser):
@@ -202,24 +202,24 @@ def test_json_of_a_report_reads_back_as_itself(full: Diagnosis, matrix: Spectrum
     ("value", "shown"), [(-1e-9, "0.000"), (-np.inf, "zero"), (np.nan, "undefined"), (-3.14159, "-3.142")]
 )
 def test_decades_are_shown_to_a_thousandth(value: float, shown: str) -> None:
-    assert _decades(value) == shown
+    assert decades(value) == shown
 
 
 @pytest.mark.parametrize("count", [1, 2, 5, 100, 4096])
 def test_shown_lags_are_few_and_hold_both_ends_and_the_horizon(count: int) -> None:
-    shown = _spread(np.arange(count), count // 2)
+    shown = spread(np.arange(count), count // 2)
     assert {0, count // 2, count - 1} <= set(shown)
     assert len(shown) <= ROWS + 1
     assert shown == sorted(set(shown))
 
 
 def test_bars_grow_with_the_numbers_and_vanish_with_zero() -> None:
-    bars = _bars(np.array([0.0, 1.0, -np.inf, 0.5]))
-    assert len(bars[1]) > len(bars[3]) > len(bars[0]) > len(bars[2]) == 0
+    drawn = bars(np.array([0.0, 1.0, -np.inf, 0.5]))
+    assert len(drawn[1]) > len(drawn[3]) > len(drawn[0]) > len(drawn[2]) == 0
 
 
 @pytest.mark.parametrize(
     ("value", "shown"), [(1 + 0j, "1"), (0.5 - 0.25j, "0.5 - 0.25i"), (0 + 2j, "0 + 2i")]
 )
 def test_complex_numbers_read_as_written_by_hand(value: complex, shown: str) -> None:
-    assert _complex(value) == shown
+    assert complex_number(value) == shown

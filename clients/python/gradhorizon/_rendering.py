@@ -6,14 +6,16 @@ from collections.abc import Callable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
-from ._checkpoint_summaries import summarize_checkpoint_comparison, summarize_checkpoint_diagnosis
-from ._claim_summaries import summarize_claim, summarize_claims
-from ._clipping_summaries import summarize_clippings
-from ._descent_summaries import summarize_descent
 from ._summaries import (
     Section,
     Summary,
+    summarize_checkpoint_comparison,
+    summarize_checkpoint_diagnosis,
+    summarize_claim,
+    summarize_claims,
+    summarize_clippings,
     summarize_comparison,
+    summarize_descent,
     summarize_diagnosis,
     summarize_mean_field,
     summarize_spectrum,

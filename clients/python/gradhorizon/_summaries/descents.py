@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._summaries import Row, Section, Summary, _decades, _number
+from .text import Row, Section, Summary, decades, number, origin
 
 if TYPE_CHECKING:
-    from .schemas import Descent
-    from .schemas.descents import PolicyDescent, StepBack
+    from ..schemas import Descent
+    from ..schemas.descents import PolicyDescent, StepBack
 
 ROWS = 12
 """Steps shown of a course, and runs shown; the report itself holds them all."""
@@ -17,7 +17,6 @@ ROWS = 12
 def summarize_descent(report: Descent) -> Summary:
     """Return a row for each policy, the updates that undid most, and the course of the loss."""
     first = report.policies[0]
-    provenance = report.provenance
     return Summary(
         status=f"{report.task}, {report.cell}",
         headline=f"{first.name}: {first.says}" if len(report.policies) > 1 else first.says,
@@ -28,7 +27,7 @@ def summarize_descent(report: Descent) -> Summary:
         ),
         assumptions=tuple(report.assumptions),
         warnings=tuple(report.warnings),
-        origin=f"gradhorizon {provenance.engine_version}, seed {provenance.seed}, {provenance.seconds:.3g} s",
+        origin=origin(report.provenance),
     )
 
 
@@ -54,7 +53,7 @@ def _policies(report: Descent) -> Section:
 
 
 def _final(policy: PolicyDescent) -> str:
-    return _number(policy.course.loss[-1]) if len(policy.course.loss) else "undefined"
+    return number(policy.course.loss[-1]) if len(policy.course.loss) else "undefined"
 
 
 def _steps_back(report: Descent) -> Section | None:
@@ -74,10 +73,10 @@ def _step_back(policy: str, place: int, back: StepBack) -> Row:
     return (
         f"{policy}, {place}",
         str(back.step),
-        _number(back.progress_lost),
-        f"{_number(back.loss_before)} -> {_number(back.loss_after)}",
-        _decades(back.log10_gradient_norm),
-        _number(back.stable_learning_rate),
+        number(back.progress_lost),
+        f"{number(back.loss_before)} -> {number(back.loss_after)}",
+        decades(back.log10_gradient_norm),
+        number(back.stable_learning_rate),
     )
 
 
@@ -88,9 +87,9 @@ def _course(policy: PolicyDescent) -> Section:
     rows = tuple(
         (
             str(course.step[i]),
-            _number(course.loss[i]),
-            _decades(course.log10_gradient_norm[i]),
-            _decades(course.log10_parameter_norm[i]),
+            number(course.loss[i]),
+            decades(course.log10_gradient_norm[i]),
+            decades(course.log10_parameter_norm[i]),
         )
         for i in shown
     )

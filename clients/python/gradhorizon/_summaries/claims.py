@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._summaries import Section, Summary, _number, _origin
+from .text import Section, Summary, number, origin
 
 if TYPE_CHECKING:
-    from .schemas import Claim, Claims
-    from .schemas.claims import ClaimNumber
+    from ..schemas import Claim, Claims
+    from ..schemas.claims import ClaimNumber
 
 _SIGNS = {"at_most": "at most", "at_least": "at least", None: ""}
 _MET = {True: "yes", False: "no", None: ""}
@@ -18,13 +18,13 @@ def summarize_claim(report: Claim) -> Summary:
     """Return the verdict with its reason, and the numbers it rests on."""
     rows = tuple(
         (
-            number.quantity,
-            _number(number.value),
-            _bound(number),
-            _MET[number.met],
-            number.says if number.value_reason is None else f"{number.says} ({number.value_reason})",
+            found.quantity,
+            number(found.value),
+            _bound(found),
+            _MET[found.met],
+            found.says if found.value_reason is None else f"{found.says} ({found.value_reason})",
         )
-        for number in report.numbers
+        for found in report.numbers
     )
     notes = (report.reason, *((f"it holds {report.when}",) if report.when else ()))
     sections = (
@@ -37,12 +37,12 @@ def summarize_claim(report: Claim) -> Summary:
         sections=sections,
         assumptions=tuple(report.assumptions),
         warnings=tuple(report.warnings),
-        origin=f"{_origin(report.provenance)}, {len(report.requests)} requests",
+        origin=f"{origin(report.provenance)}, {len(report.requests)} requests",
     )
 
 
-def _bound(number: ClaimNumber) -> str:
-    return "" if number.threshold is None else f"{_SIGNS[number.relation]} {_number(number.threshold)}"
+def _bound(found: ClaimNumber) -> str:
+    return "" if found.threshold is None else f"{_SIGNS[found.relation]} {number(found.threshold)}"
 
 
 def summarize_claims(report: Claims) -> Summary:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from ._summaries import Section, Summary, _number, _origin, _steps
+from .text import Section, Summary, number, origin, steps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .schemas import CheckpointComparison, CheckpointDiagnosis, Diagnosis
-    from .schemas.checkpoints import DebuggerRule, LayerReport
-    from .schemas.values import Array
+    from ..schemas import CheckpointComparison, CheckpointDiagnosis, Diagnosis
+    from ..schemas.checkpoints import DebuggerRule, LayerReport
+    from ..schemas.values import Array
 
 _GRAVITY = ("diverged", "exploding", "dead", "vanishing", "transient", "stable")
 _MOST_SKIPPED = 12
@@ -40,7 +40,7 @@ def summarize_checkpoint_diagnosis(report: CheckpointDiagnosis) -> Summary:
         sections=tuple(section for section in sections if section is not None),
         assumptions=(*report.assumptions, *own, *_shared(runs, len(statuses))),
         warnings=tuple(report.warnings),
-        origin=_origin(report.provenance),
+        origin=origin(report.provenance),
     )
 
 
@@ -52,8 +52,8 @@ def summarize_checkpoint_comparison(report: CheckpointComparison) -> Summary:
             layer.cell,
             f"{layer.status_before or 'undiagnosed'} -> {layer.status_after or 'undiagnosed'}",
             f"{_reach(layer.before)} -> {_reach(layer.after)}",
-            f"{_number(layer.largest_exponent_before)} -> {_number(layer.largest_exponent_after)}",
-            _number(layer.relative_change),
+            f"{number(layer.largest_exponent_before)} -> {number(layer.largest_exponent_after)}",
+            number(layer.relative_change),
         )
         for layer in report.layers
     )
@@ -61,8 +61,8 @@ def summarize_checkpoint_comparison(report: CheckpointComparison) -> Summary:
         (
             f"{layer.name} {matrix.name}",
             f"{matrix.spectral_norm_before:.4g} -> {matrix.spectral_norm_after:.4g}",
-            f"{_number(matrix.spectral_radius_before)} -> {_number(matrix.spectral_radius_after)}",
-            _number(matrix.relative_change),
+            f"{number(matrix.spectral_radius_before)} -> {number(matrix.spectral_radius_after)}",
+            number(matrix.relative_change),
             f"{_degrees(matrix.left_angles)}, {_degrees(matrix.right_angles)} (of {matrix.directions})",
         )
         for layer in report.layers
@@ -81,7 +81,7 @@ def summarize_checkpoint_comparison(report: CheckpointComparison) -> Summary:
         sections=tuple(sections),
         assumptions=tuple(report.assumptions),
         warnings=tuple(report.warnings),
-        origin=_origin(report.provenance),
+        origin=origin(report.provenance),
     )
 
 
@@ -93,7 +93,7 @@ def _layers(report: CheckpointDiagnosis) -> Section:
             _sizes(layer),
             "undiagnosed" if layer.diagnosis is None else layer.diagnosis.verdict.status,
             _reach(layer.diagnosis),
-            _number(None if layer.diagnosis is None else layer.diagnosis.horizon.decades_per_step),
+            number(None if layer.diagnosis is None else layer.diagnosis.horizon.decades_per_step),
         )
         for layer in report.layers
     )
@@ -120,7 +120,7 @@ def _reach(diagnosis: Diagnosis | None) -> str:
     if diagnosis is None:
         return "-"
     horizon = diagnosis.horizon
-    return _steps(horizon.steps) if horizon.steps is not None or horizon.censored else "undefined"
+    return steps(horizon.steps) if horizon.steps is not None or horizon.censored else "undefined"
 
 
 def _findings(report: CheckpointDiagnosis) -> Section | None:
@@ -133,8 +133,8 @@ def _rules(rules: Sequence[DebuggerRule]) -> Section | None:
         (
             rule.rule,
             rule.layer or "the file",
-            _number(rule.value),
-            _number(rule.threshold),
+            number(rule.value),
+            number(rule.threshold),
             rule.says,
             rule.ours,
         )

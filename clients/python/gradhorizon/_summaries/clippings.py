@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._summaries import Row, Section, Summary, _decades, _number
-from .schemas.clippings import ClippedGradients, ClippedHistory
+from ..schemas.clippings import ClippedGradients, ClippedHistory
+from .text import Row, Section, Summary, decades, number
 
 if TYPE_CHECKING:
-    from .schemas import Clippings
-    from .schemas.clippings import NormEvent, Policy
+    from ..schemas import Clippings
+    from ..schemas.clippings import NormEvent, Policy
 
 ROWS = 14
 """Tensors shown; the report itself holds them all."""
@@ -29,7 +29,7 @@ def summarize_clippings(report: Clippings) -> Summary:
     provenance = report.provenance
     threshold = report.advice.threshold
     return Summary(
-        status="no threshold" if threshold is None else f"threshold {_number(threshold)}",
+        status="no threshold" if threshold is None else f"threshold {number(threshold)}",
         headline=report.advice.says,
         sections=tuple(section for section in sections if section is not None),
         assumptions=tuple(report.assumptions),
@@ -46,13 +46,13 @@ def _gradients(report: Clippings) -> Section | None:
     rows = [
         (
             tensor.name,
-            _decades(tensor.log10_norm),
-            _number(tensor.share),
+            decades(tensor.log10_norm),
+            number(tensor.share),
             str(tensor.nans + tensor.infinities),
         )
         for tensor in largest[:ROWS]
     ]
-    rows.append(("all", _decades(given.log10_total_norm), "", ""))
+    rows.append(("all", decades(given.log10_total_norm), "", ""))
     notes = (f"{len(largest) - ROWS} more tensors are in the report",) if len(largest) > ROWS else ()
     return Section("Gradients as given", ("", "log10 norm", "share", "NaN or infinite"), tuple(rows), notes)
 
@@ -64,10 +64,10 @@ def _policies(report: Clippings) -> Section | None:
     rows = tuple(
         (
             policy_name(found.policy),
-            _number(found.total_norm),
-            _number(found.factor),
-            _number(found.cosine),
-            f"{_decades(found.log10_total_norm)} -> {_decades(found.log10_norm_after)}",
+            number(found.total_norm),
+            number(found.factor),
+            number(found.cosine),
+            f"{decades(found.log10_total_norm)} -> {decades(found.log10_norm_after)}",
         )
         for found in policies
     )
@@ -83,13 +83,13 @@ def _history(report: Clippings) -> Section | None:
     if history.statistics is not None:
         found = history.statistics
         rows += [
-            ("median", _decades(found.log10_median)),
-            ("10 .. 90 %", f"{_decades(found.log10_q10)} .. {_decades(found.log10_q90)}"),
-            ("99 %", _decades(found.log10_q99)),
-            ("largest", _decades(found.log10_max)),
+            ("median", decades(found.log10_median)),
+            ("10 .. 90 %", f"{decades(found.log10_q10)} .. {decades(found.log10_q90)}"),
+            ("99 %", decades(found.log10_q99)),
+            ("largest", decades(found.log10_max)),
             ("outliers", "undefined" if found.outliers is None else str(found.outliers)),
-            ("tail index", _number(found.tail_index)),
-            ("drift in decades", _number(found.drift_decades)),
+            ("tail index", number(found.tail_index)),
+            ("drift in decades", number(found.drift_decades)),
         ]
     return Section("Norms, log10", ("", ""), tuple(rows), tuple(map(_event, history.events)))
 
@@ -102,8 +102,8 @@ def _histories(report: Clippings) -> Section | None:
         (
             policy_name(found.policy),
             f"{100.0 * found.share_clipped:.3g} %",
-            _number(found.mean_factor),
-            _number(found.kept_length),
+            number(found.mean_factor),
+            number(found.kept_length),
         )
         for found in policies
     )
@@ -117,9 +117,9 @@ def _advice(report: Clippings) -> Section | None:
         return None
     rows = tuple(
         (
-            _number(candidate.threshold),
+            number(candidate.threshold),
             f"{100.0 * candidate.share_clipped:.3g} %",
-            _number(candidate.mean_factor),
+            number(candidate.mean_factor),
             candidate.basis,
         )
         for candidate in candidates
