@@ -38,6 +38,10 @@ class ClippingPolicy:
         """The framework of a norm policy, torch unless named; else the kind."""
         return self.framework or "torch" if self.kind == "norm" else self.kind
 
+    def summed_in(self, dtype: str) -> str:
+        """The format that squares of gradients in the training dtype are summed in."""
+        return "float32" if self.rule == "torch" and dtype == "float16" else dtype
+
 
 @dataclass(frozen=True, eq=False)
 class Clipped:

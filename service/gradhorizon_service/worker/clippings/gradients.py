@@ -1,38 +1,25 @@
-"""What clipping policies make of given gradients, or of a history of their norms."""
+"""What clipping policies make of given gradients."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from ._types import Array
-from .clipping import Clipped, ClippingPolicy, Tensors, clip_norms, clip_tensors
-from .diagnostics.clipping import compare
-from .horizon import LN10
-from .norm_history import Event, NormHistory, describe, log10, times
-from .parameter_gradients import ScaledArray
-from .precision import PRECISIONS
-from .statistics import log_norms
-from .threshold_advice import ThresholdAdvice, advise
+from .._types import Array
+from ..clipping import Clipped, ClippingPolicy, Tensors, clip_tensors
+from ..diagnostics.clipping import compare
+from ..horizon import LN10
+from ..norm_history import log10
+from ..parameter_gradients import ScaledArray
+from ..precision import PRECISIONS
+from ..statistics import log_norms
 
 SMALL_VALUES = 256
 """Clipped gradients of at most so many numbers are reported without being asked for."""
 _DOMINANT = 0.9
 _NOT_FINITE = "a gradient is NaN or infinite before clipping"
-
-
-@dataclass(frozen=True, eq=False)
-class ClippingsProblem:
-    """Gradients by name or norms (T,), one of them; policies; the format the framework holds gradients in."""
-
-    gradients: Mapping[str, Array] | None
-    norms: Array | None
-    policies: tuple[ClippingPolicy, ...]
-    dtype: str
-    max_points: int
-    include_values: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,60 +89,16 @@ class ClippedGradients:
     says: str
 
 
-@dataclass(frozen=True, eq=False)
-class ClippedHistory:
-    """What one policy would have done to a history: how often it steps in, and what it leaves of the updates.
-
-    mean_factor is over the finite norms; kept_length is the sum of the clipped norms over the sum of the norms.
-    total_norm (as the framework forms it), clipped and factor belong to the steps of the history's series, NaN where
-    the framework makes NaN or infinity.
-    """
-
-    policy: ClippingPolicy
-    steps_clipped: int
-    share_clipped: float
-    mean_factor: float | None
-    mean_factor_reason: str | None
-    kept_length: float | None
-    kept_length_reason: str | None
-    total_norm: Array
-    clipped: Array
-    factor: Array
-    events: list[Event]
-    says: str
-
-
-@dataclass(frozen=True, eq=False)
-class ClippingsResult:
-    """Either gradients and what comes out of them by policy, or a history and what would have; advice for both."""
-
-    gradients: GradientsBefore | None
-    policies: list[ClippedGradients] | list[ClippedHistory]
-    history: NormHistory | None
-    advice: ThresholdAdvice
-    warnings: list[str]
-
-
-def clippings(problem: ClippingsProblem) -> ClippingsResult:
-    """Run every policy on the gradients, or on each norm of the history."""
-    if problem.gradients is not None:
-        return _of_gradients(problem, problem.gradients)
-    assert problem.norms is not None, "one of the two is given"
-    return _of_norms(problem, problem.norms)
-
-
-# -- gradients -------------------------------------------------------------------------------------------------------
-
-
-def _of_gradients(problem: ClippingsProblem, gradients: Mapping[str, Array]) -> ClippingsResult:
-    precision = PRECISIONS[problem.dtype]
+def clipped_gradients(
+    gradients: Mapping[str, Array], policies: Sequence[ClippingPolicy], dtype: str, *, include_values: bool
+) -> tuple[GradientsBefore, list[ClippedGradients], list[str]]:
+    """The gradients as they are given, what each policy makes of them in the training dtype, and warnings."""
+    precision = PRECISIONS[dtype]
     held = {name: precision.cast(values) for name, values in gradients.items()}
     before = _before(gradients, held)
     scaled = _scaled(gradients)
-    policies = [_clipped(problem, policy, before, scaled, held) for policy in problem.policies]
-    with np.errstate(over="ignore"):
-        advice = advise(np.power(10.0, np.array([before.log10_total_norm])))
-    return ClippingsResult(before, policies, None, advice, _warnings(before, problem.dtype))
+    clipped = [_clipped(policy, before, scaled, held, dtype, include_values) for policy in policies]
+    return before, clipped, _warnings(before, dtype)
 
 
 def _before(gradients: Mapping[str, Array], held: Tensors) -> GradientsBefore:
@@ -226,16 +169,17 @@ def _warnings(before: GradientsBefore, dtype: str) -> list[str]:
 
 
 def _clipped(
-    problem: ClippingsProblem,
     policy: ClippingPolicy,
     before: GradientsBefore,
     scaled: Mapping[str, ScaledArray] | None,
     held: Tensors,
+    dtype: str,
+    include_values: bool,
 ) -> ClippedGradients:
-    found = clip_tensors(policy, held, problem.dtype)
-    total_norm, total_reason = _total_norm(policy, found, held, problem.dtype)
+    found = clip_tensors(policy, held, dtype)
+    total_norm, total_reason = _total_norm(policy, found, held, dtype)
     factor, factor_reason = _factor(policy, found)
-    tensors = [_tensor_after(problem, policy, tensor, found) for tensor in before.tensors]
+    tensors = [_tensor_after(policy, tensor, found, include_values) for tensor in before.tensors]
     cosine, cosine_reason = _cosine(scaled, found)
     broken = sum(tensor.non_finite_after for tensor in tensors)
     after = np.nan if broken else _total(np.array([tensor.log10_norm_after for tensor in tensors]))
@@ -254,7 +198,7 @@ def _clipped(
         cosine_reason,
         broken,
         tensors,
-        _says(policy, found, before, broken, factor, after, cosine, problem.dtype),
+        _says(policy, found, before, broken, factor, after, cosine, dtype),
     )
 
 
@@ -271,12 +215,8 @@ def _total_norm(
         return None, f"infinite, because a gradient is infinite in {dtype}"
     return (
         None,
-        f"infinite: the gradients are finite, and the sum of their squares overflows {_summed_in(policy, dtype)}",
+        f"infinite: the gradients are finite, and the sum of their squares overflows {policy.summed_in(dtype)}",
     )
-
-
-def _summed_in(policy: ClippingPolicy, dtype: str) -> str:
-    return "float32" if policy.rule == "torch" and dtype == "float16" else dtype
 
 
 _NO_TOTAL_NORM: Mapping[str, str] = {
@@ -301,7 +241,7 @@ def _finite_factor(factor: float) -> tuple[float | None, str | None]:
 
 
 def _tensor_after(
-    problem: ClippingsProblem, policy: ClippingPolicy, before: TensorBefore, found: Clipped
+    policy: ClippingPolicy, before: TensorBefore, found: Clipped, include_values: bool
 ) -> TensorAfter:
     after = found.after[before.name].astype(np.float64)
     broken = int(after.size - np.isfinite(after).sum())
@@ -309,7 +249,7 @@ def _tensor_after(
         _factor(policy, found) if found.factors is None else _finite_factor(found.factors[before.name])
     )
     entries = sum(values.size for values in found.after.values())
-    wanted = problem.include_values or entries <= SMALL_VALUES
+    wanted = include_values or entries <= SMALL_VALUES
     values_reason = None if wanted else "left out because they are many: ask with `include`"
     if broken:
         values_reason = "an entry is NaN or infinite, which JSON has no number for"
@@ -382,94 +322,5 @@ def _untouched(policy: ClippingPolicy, found: Clipped, before: GradientsBefore, 
     if policy.threshold == 0.0 and policy.rule in ("keras", "keras_global"):
         return "nothing is clipped: Keras reads a threshold of 0 as no clipping"
     if found.norm == 0.0 and before.log10_total_norm != -np.inf:
-        return (
-            f"nothing is clipped: the squares underflow in {_summed_in(policy, dtype)}, and the norm reads 0"
-        )
+        return f"nothing is clipped: the squares underflow in {policy.summed_in(dtype)}, and the norm reads 0"
     return f"nothing is clipped: the gradient is within {policy.threshold:g}"
-
-
-# -- norms -----------------------------------------------------------------------------------------------------------
-
-
-def _of_norms(problem: ClippingsProblem, norms: Array) -> ClippingsResult:
-    history = describe(norms, problem.max_points)
-    histories = [_clipped_history(policy, norms, history.step, problem.dtype) for policy in problem.policies]
-    return ClippingsResult(None, histories, history, advise(norms), [])
-
-
-def _clipped_history(policy: ClippingPolicy, norms: Array, shown: Array, dtype: str) -> ClippedHistory:
-    if policy.kind == "none":
-        triggered, factor, formed = np.zeros(norms.shape, dtype=bool), np.ones(norms.shape), norms
-    else:
-        found = clip_norms(policy, norms, dtype)
-        triggered, factor, formed = found.triggered, found.factor.astype(np.float64), found.norm
-    finite = np.isfinite(norms)
-    mean, mean_reason = _mean_factor(factor[finite])
-    kept, kept_reason = _kept_length(norms[finite], factor[finite])
-    clipped = int(triggered.sum())
-    events = [] if policy.kind == "none" else _events(norms, formed, factor, policy, dtype)
-    return ClippedHistory(
-        policy,
-        clipped,
-        clipped / len(norms),
-        mean,
-        mean_reason,
-        kept,
-        kept_reason,
-        np.where(np.isfinite(formed), formed, np.nan)[shown].astype(np.float64),
-        triggered[shown],
-        np.where(np.isnan(factor), np.nan, factor)[shown],  # one NaN, whatever sign arithmetic gave it
-        events,
-        _history_says(clipped, len(norms), mean, kept, events),
-    )
-
-
-def _mean_factor(factor: Array) -> tuple[float | None, str | None]:
-    if len(factor) == 0:
-        return None, "none of the norms is a finite number"
-    if np.isnan(factor).any():
-        return None, f"the factor is NaN at {times(int(np.isnan(factor).sum()), 'step')}"
-    return float(factor.mean()), None
-
-
-def _kept_length(norms: Array, factor: Array) -> tuple[float | None, str | None]:
-    if not norms.any():
-        return None, "no finite norm is above zero"
-    if np.isnan(factor).any():
-        return None, f"the factor is NaN at {times(int(np.isnan(factor).sum()), 'step')}"
-    relative = norms / norms.max()
-    return float(np.sum(relative * factor) / np.sum(relative)), None
-
-
-def _events(norms: Array, formed: Array, factor: Array, policy: ClippingPolicy, dtype: str) -> list[Event]:
-    """What the format and the framework make of finite norms."""
-    finite = np.isfinite(norms)
-    summed = _summed_in(policy, dtype)
-    return [
-        *Event.at(
-            "overflow",
-            finite & np.isinf(formed),
-            f"the norm is finite, and infinite where the framework forms it in {summed}",
-        ),
-        *Event.at(
-            "underflow",
-            (norms > 0.0) & (formed == 0.0),
-            f"the norm is above zero, and zero where the framework forms it in {summed}",
-        ),
-        *Event.at(
-            "nan_factor", np.isnan(factor), "the factor is NaN: every gradient of the step becomes NaN"
-        ),
-        *Event.at(
-            "lost", finite & (norms > 0.0) & (factor == 0.0), "the factor is zero: the step changes nothing"
-        ),
-    ]
-
-
-def _history_says(
-    clipped: int, count: int, mean: float | None, kept: float | None, events: list[Event]
-) -> str:
-    said = f"steps in at {clipped} of {times(count, 'step')} ({100.0 * clipped / count:.3g} %)"
-    if mean is not None and kept is not None:
-        said += f"; updates keep {100.0 * kept:.3g} % of their length, the mean factor is {mean:.3g}"
-    odd = [f"{event.kind.replace('_', ' ')} at {times(event.count, 'step')}" for event in events]
-    return "; ".join([said, *odd])
