@@ -247,3 +247,76 @@ def test_missing_extra_names_both_ways_out(run: Run, matrix: Path, monkeypatch: 
     result = run("diagnose", matrix, "--depth", 5)
     assert result.exit_code == 1
     assert "pip install 'gradhorizon[service]'; or ask a running service with --url" in result.stderr
+
+
+def test_any_field_of_a_request_can_be_set(run: Run, tmp_path: Path) -> None:
+    weights, delayed = np.array([[0.5, 0.2], [0.0, 0.4]]), 0.3 * np.eye(2)
+    np.save(tmp_path / "W.npy", weights)
+    np.save(tmp_path / "V.npy", delayed)
+    report = report_of(
+        run(
+            "diagnose", tmp_path / "W.npy", "-d", 20, "--set", "network.cell=skip", "--set", "network.delay=3",
+            "--set", f"network.skip_weights=@{tmp_path / 'V.npy'}", "--set", 'initial_state={"kind": "gaussian"}',
+            "--set", "initial_state.batch=5", "--set", "network.activation=relu", "--json",
+        )
+    )  # fmt: skip
+    with Client.in_process() as client:
+        asked = client.diagnose(
+            network={
+                "cell": "skip", "activation": "relu", "weights": weights, "skip_weights": delayed, "delay": 3,
+            },
+            depth=20,
+            initial_state={"kind": "gaussian", "batch": 5},
+        )  # fmt: skip
+    assert report["id"] == asked.id
+    assert not any("activation" in line for line in report["assumptions"])
+
+
+def test_a_field_that_is_set_replaces_that_of_a_request_in_a_file_and_keeps_its_neighbours(
+    run: Run, tmp_path: Path
+) -> None:
+    network = {"cell": "leaky", "leak_rate": 0.5, "weights": {"source": "matrix", "values": [[0.5]]}}
+    (tmp_path / "request.json").write_text(json.dumps({"network": network, "depth": 9}))
+    report = report_of(
+        run(
+            "diagnose",
+            tmp_path / "request.json",
+            "--set",
+            "network.leak_rate=0.25",
+            "--set",
+            "depth=7",
+            "--json",
+        )
+    )
+    with Client.in_process() as client:
+        asked = client.diagnose(network={**network, "leak_rate": 0.25}, depth=7)
+    assert report["id"] == asked.id
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("network", "FIELD=VALUE is needed"),
+        ("network.=1", "FIELD=VALUE is needed"),
+        ("network=5", "set its fields"),
+        ("network.leak_rate=0", "$.network.leak_rate"),
+        ("network.leak=0.5", "$.network.leak"),
+        ("network.skip_weights=@nowhere.npy", "nowhere.npy"),
+        ("initial_state=zeros", "$.initial_state"),
+        ("depth=NaN", "$.depth"),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_refused_by_name(
+    run: Run, tmp_path: Path, setting: str, says: str
+) -> None:
+    np.save(tmp_path / "W.npy", np.eye(2))
+    result = run("diagnose", tmp_path / "W.npy", "-d", 5, "--cell", "leaky", "--set", setting)
+    assert result.exit_code == 2
+    assert says in result.stderr
+
+
+def test_a_setting_cannot_go_through_a_number(run: Run, tmp_path: Path) -> None:
+    np.save(tmp_path / "W.npy", np.eye(2))
+    result = run("diagnose", tmp_path / "W.npy", "--set", "loss=1", "--set", "loss.kind=final_state")
+    assert result.exit_code == 2
+    assert "loss has a value already" in result.stderr

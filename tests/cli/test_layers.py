@@ -138,5 +138,5 @@ def test_gated_cell_takes_an_activation() -> None:
 
 
 def test_activation_of_a_linear_cell_is_refused() -> None:
-    with pytest.raises(CannotRead, match="belongs to the cells rnn, lstm and gru"):
+    with pytest.raises(CannotRead, match="belongs to cells with a nonlinearity"):
         found(file_of(w=(2, 2)), cell="linear", activation="tanh")

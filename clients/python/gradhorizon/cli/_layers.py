@@ -55,10 +55,10 @@ def find_network(
     kind, gates = _kind(weights.shape, "projection" in names)
     found = Found({"cell": cell or kind, **{name: arrays[names[name]] for name in names}})
     if found.network["cell"] == "linear" and activation is not None:
-        raise CannotRead("--activation belongs to the cells rnn, lstm and gru, not to linear")
+        raise CannotRead("--activation belongs to cells with a nonlinearity, not to linear")
     if found.network["cell"] != "linear":
         found.network["activation"] = activation or "tanh"
-    if found.network["cell"] == "rnn" and activation is None:
+    if found.network["cell"] not in ("linear", "lstm", "gru") and activation is None:
         found.assumptions.append("activation tanh: files do not say; --activation names another one")
     if gates and found.network["cell"] == kind:
         found.assumptions.append(f"{kind}: {names['weights']} is {list(weights.shape)}, {gates}")

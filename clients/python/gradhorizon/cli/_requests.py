@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._arrays import CannotRead, read_array
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 def read_request(path: Path) -> dict[str, Any]:
@@ -22,6 +25,42 @@ def read_request(path: Path) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def fields_of(settings: Sequence[str]) -> dict[str, Any]:
+    """Return what settings say of a request, such as `network.leak_rate=0.3`: JSON, an array file (`@V.npy`) or a word.
+
+    Raises CannotRead where a setting is none, or goes through something that is no object.
+    """
+    fields: dict[str, Any] = {}
+    for setting in settings:
+        path, _, value = setting.partition("=")
+        *parents, name = path.split(".")
+        if not value or not name or not all(parents):
+            raise CannotRead(f"--set {setting}: FIELD=VALUE is needed, such as network.leak_rate=0.3")
+        place = fields
+        for parent in parents:
+            place = place.setdefault(parent, {})
+            if not isinstance(place, dict):
+                raise CannotRead(f"--set {setting}: {parent} has a value already, and is no object")
+        place[name] = read_array(Path(value[1:])) if value.startswith("@") else _json_or_word(value)
+    return fields
+
+
+def merge(request: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    """Return a request with fields put in: objects keep what they hold besides."""
+    merged = dict(request)
+    for name, value in fields.items():
+        kept = request.get(name)
+        merged[name] = merge(kept, value) if isinstance(kept, dict) and isinstance(value, dict) else value
+    return merged
+
+
+def _json_or_word(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except ValueError:
+        return text
 
 
 def sequences(path: Path | None, depth: int | None, assumptions: list[str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from ._answers import client_for, exit_codes, show
 from ._arrays import ArrayFile, CannotRead, open_arrays, read_array
 from ._checkpoints import existing, names_of, with_depth
 from ._layers import find_network
-from ._requests import read_request, sequences
+from ._requests import fields_of, merge, read_request, sequences
 
 _ARRAYS = "Which array is what (names in FILE)"
 _DRIVE = "What the network sees and is asked for"
@@ -33,7 +33,7 @@ def diagnose(
     cell: Annotated[
         str | None,
         typer.Option(
-            help="rnn, lstm or gru (told by the shape), linear, or jacobians for a (T, N, N) array of them."
+            help="rnn, lstm or gru (told by the shape), jacobians for a (T, N, N) array of them, or another by name."
         ),
     ] = None,
     activation: Annotated[str | None, typer.Option(help="tanh unless given; files do not say.")] = None,
@@ -87,6 +87,16 @@ def diagnose(
     only: Annotated[
         str | None, typer.Option(help="Layers to report, with commas.", rich_help_panel=_REPORT)
     ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="FIELD=VALUE",
+            help="Any other field of the request: network.leak_rate=0.3, initial_state.kind=gaussian, "
+            "network.skip_weights=@V.npy; may be repeated.",
+            rich_help_panel=_DRIVE,
+        ),
+    ] = None,
     url: Annotated[
         str | None,
         typer.Option(envvar="GRADHORIZON_URL", help="Ask the service there instead of computing here."),
@@ -95,9 +105,9 @@ def diagnose(
 ) -> None:
     """Tell how far back a gradient reaches in every recurrent layer of a checkpoint, and why it stops there.
 
-    Layers are recognised in files of PyTorch, Keras, Flax, ONNX and others. Naming arrays (--weights), the cell or a
-    readout makes it one network instead; so does a matrix in an .npy, or an .npz whose arrays are named as a request
-    names them. What was assumed is printed with the report.
+    Layers are recognised in files of PyTorch, Keras, Flax, ONNX and others. Naming arrays (--weights), the cell, a
+    readout or a field of the network (--set) makes it one network instead; so does a matrix in an .npy, or an .npz
+    whose arrays are named as a request names them. What was assumed is printed with the report.
 
     Exit codes: 0 done, 1 no service or it failed, 2 the input cannot be read or was refused.
     """
@@ -120,9 +130,14 @@ def diagnose(
         fields |= _given(
             clipping=_clipping(clip_norm, clip_value), lags=_integers("--lags", lags) if lags else None
         )
-        if not (named or cell or readout or labels) and _is_checkpoint(file):
-            request = sequences(inputs, depth, assumptions) | fields
-            request |= _given(activation=activation, only=names_of(only))
+        overrides = fields_of(settings or [])
+        network = overrides.get("network", {})
+        if not isinstance(network, dict):
+            raise CannotRead("--set network: set its fields, such as network.leak_rate=0.3")
+        one_network = named or cell or readout or labels or network
+        if not one_network and _is_checkpoint(file):
+            request = sequences(inputs, depth or overrides.get("depth"), assumptions) | fields
+            request = merge(request | _given(activation=activation, only=names_of(only)), overrides)
             with client_for(url) as client:
                 whole = client.diagnose_checkpoint(existing(file), with_depth(request, assumptions))
             update = {"assumptions": [*assumptions, *whole.assumptions]}
@@ -135,10 +150,12 @@ def diagnose(
             request = read_request(file)
         else:
             arrays = open_arrays(file)
+            cell, activation = cell or network.get("cell"), activation or network.get("activation")
             found = find_network(arrays, named=named, cell=cell, activation=activation)
             request = {"network": found.network, **_loss(arrays, labels, readout)}
             assumptions = found.assumptions
-        request |= sequences(inputs, depth or request.get("depth"), assumptions) | fields
+        depth = depth or overrides.get("depth") or request.get("depth")
+        request = merge(request | sequences(inputs, depth, assumptions) | fields, overrides)
         with client_for(url) as client:
             report = client.diagnose(request)
         show(report.model_copy(update={"assumptions": [*assumptions, *report.assumptions]}), as_json=as_json)
