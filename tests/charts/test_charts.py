@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,14 @@ DIAGNOSTICS = [
     "gradient_norms", "singular_values", "lyapunov", "spectrum", "remedies", "parameter_gradient", "state_norms",
 ]  # fmt: skip
 
+CHECKPOINT = Path(__file__).parents[2] / "examples" / "digits" / "digits-lstm.safetensors"
+NORMS = [
+    {"kind": "norm", "threshold": 1.0},
+    {"kind": "norm", "threshold": 2.0, "framework": "optax"},
+    {"kind": "none"},
+]
+TORCH_AND_VALUE = [{"kind": "norm", "threshold": 1.0}, {"kind": "value", "threshold": 2.0}]
+
 
 @pytest.fixture(scope="module")
 def reports() -> dict[str, Any]:
@@ -31,7 +40,19 @@ def reports() -> dict[str, Any]:
         diagnosis = gh.diagnose(network=NETWORK, depth=20, diagnostics=DIAGNOSTICS)
         comparison = gh.compare(networks={"one": NETWORK, "two": {**NETWORK, "activation": "relu"}}, depth=20)
         descent = gh.descend(task={"kind": "cliff"}, steps=20)
-    return {**dict.fromkeys(DIAGNOSTICS, diagnosis), "comparison": comparison, "descent": descent}
+        checkpoint = gh.diagnose_checkpoint(CHECKPOINT, depth=20)
+        clippings = gh.clippings(norms=[0.5, 4.0, 0.0, 1.0, np.nan], policies=NORMS)
+        mean_field = gh.mean_field(
+            activation="tanh",
+            weight_variance=1.5,
+            bias_variance=0.05,
+            critical_line={"over": "weight_variance", "start": 0.5, "stop": 2.0, "points": 4},
+        )
+    others = {
+        "comparison": comparison, "descent": descent, "checkpoint": checkpoint, "clippings": clippings,
+        "mean_field": mean_field,
+    }  # fmt: skip
+    return {**dict.fromkeys(DIAGNOSTICS, diagnosis), **others}
 
 
 def spec_of(kind: str, reports: dict[str, Any]) -> dict[str, Any]:
@@ -73,6 +94,52 @@ def test_the_gradient_is_drawn_as_the_report_has_it(reports: dict[str, Any]) -> 
     line = spec["layer"][1]["data"]["values"]
     assert [row["lag"] for row in line] == norms.lag.tolist()
     assert [row["log10_norm"] for row in line] == norms.log10_norm.tolist()
+
+
+def test_layers_are_drawn_from_where_their_loss_leaves_them(reports: dict[str, Any]) -> None:
+    (line,) = spec_of("checkpoint", reports)["layer"]
+    (layer,) = reports["checkpoint"].layers
+    norms = layer.diagnosis.gradient_norms.log10_norm
+    assert [row["layer"] for row in line["data"]["values"]] == [layer.name] * len(norms)
+    assert [row["change"] for row in line["data"]["values"]] == pytest.approx(norms - norms[0])
+
+
+def test_a_history_is_drawn_with_every_threshold_and_the_advised_one(reports: dict[str, Any]) -> None:
+    history, *rules = spec_of("clippings", reports)["layer"]
+    assert [row["step"] for row in history["data"]["values"]] == [0, 1, 3]
+    advised = reports["clippings"].advice.threshold
+    heights = [rule["encoding"]["y"]["datum"] for rule in rules if rule["mark"]["type"] == "rule"]
+    assert heights == pytest.approx(np.log10([1.0, 2.0, advised]))
+
+
+def test_gradients_are_drawn_before_and_after_every_policy() -> None:
+    gradients = {"w": np.array([3.0, 4.0]), "b": np.array([0.5]), "dead": np.zeros(2)}
+    with Client.in_process() as gh:
+        report = gh.clippings(gradients=gradients, policies=TORCH_AND_VALUE)
+    spec = report.plot().spec
+    found = {
+        (row["tensor"], row["policy"]): 10 ** row["log10_norm"] for row in spec["layer"][0]["data"]["values"]
+    }
+    total = np.sqrt(25.25)
+    wanted = {
+        ("w", "as given"): 5.0, ("w", "torch at 1"): 5.0 / total, ("w", "value at 2"): np.sqrt(8.0),
+        ("b", "as given"): 0.5, ("b", "torch at 1"): 0.5 / total, ("b", "value at 2"): 0.5,
+    }  # fmt: skip
+    assert found == pytest.approx(wanted, rel=1e-6)
+    assert spec["title"]["subtitle"][-1] == "not drawn: dead"
+
+
+def test_the_critical_line_is_drawn_where_there_is_one(reports: dict[str, Any]) -> None:
+    line, here = spec_of("mean_field", reports)["layer"]
+    assert [row["weight"] for row in line["data"]["values"]] == [1.0, 1.5, 2.0]
+    assert here["data"]["values"] == [{"bias": 0.05, "weight": 1.5}]
+
+
+def test_a_theory_without_its_line_says_what_its_chart_needs() -> None:
+    with Client.in_process() as gh:
+        theory = gh.mean_field(activation="tanh", weight_variance=1.5, bias_variance=0.05)
+    with pytest.raises(ValueError, match="needs critical_line"):
+        theory.plot()
 
 
 def test_png_is_twice_the_size(reports: dict[str, Any]) -> None:

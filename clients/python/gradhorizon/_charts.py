@@ -22,6 +22,9 @@ _MAIN: Mapping[str, tuple[str, ...]] = {
     "Comparison": ("comparison",),
     "Spectrum": ("spectrum",),
     "Descent": ("descent",),
+    "CheckpointDiagnosis": ("checkpoint",),
+    "Clippings": ("clippings",),
+    "MeanField": ("mean_field",),
 }  # fmt: skip
 """Report -> the charts that it may hold the numbers of, the main one first."""
 

@@ -72,7 +72,7 @@ class Comparison(_Plotted, schemas.Comparison):
         return f"<Comparison: {len(self.rows)} rows, {self.says}>"
 
 
-class CheckpointDiagnosis(_Displayed, schemas.CheckpointDiagnosis):
+class CheckpointDiagnosis(_Plotted, schemas.CheckpointDiagnosis):
     """The answer about a checkpoint: its layers in order, findings, and why every other tensor was left out."""
 
     def to_json(self) -> str:
@@ -114,7 +114,7 @@ def _unset(diagnosis: schemas.Diagnosis) -> set[str]:
     return {name for name in get_args(schemas.DiagnosticName) if getattr(diagnosis, name) is None}
 
 
-class Clippings(_Displayed, schemas.Clippings):
+class Clippings(_Plotted, schemas.Clippings):
     """The answer about clipping; -inf where a log10 means exactly zero, NaN where one is undefined."""
 
     def to_json(self) -> str:
@@ -141,7 +141,7 @@ class Descent(_Plotted, schemas.Descent):
         return f"<Descent: {self.task}, {self.cell}, solved {solved}>"
 
 
-class MeanField(_Displayed, schemas.MeanField):
+class MeanField(_Plotted, schemas.MeanField):
     """The answer about wide random networks."""
 
     def to_json(self) -> str:

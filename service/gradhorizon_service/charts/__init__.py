@@ -9,10 +9,13 @@ from typing import Any
 from gradhorizon.schemas._base import ReportModel
 
 from . import (
+    checkpoint,
+    clippings,
     comparison,
     descent,
     gradient_norms,
     lyapunov,
+    mean_field,
     parameter_gradient,
     remedies,
     singular_values,
@@ -40,6 +43,9 @@ CHARTS: Mapping[str, Chart] = {
     "state_norms": Chart(state_norms.Reads, state_norms.draw),
     "comparison": Chart(comparison.Reads, comparison.draw),
     "descent": Chart(descent.Reads, descent.draw),
+    "checkpoint": Chart(checkpoint.Reads, checkpoint.draw),
+    "clippings": Chart(clippings.Reads, clippings.draw),
+    "mean_field": Chart(mean_field.Reads, mean_field.draw),
 }
 """Kind -> chart; the claims add one each (`gradhorizon_service.claims.CHARTS`)."""
 
