@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import mpmath
 import numpy as np
 import pytest
@@ -121,19 +123,15 @@ def test_symmetric_weights_have_the_logarithms_of_their_eigenvalues(size: int) -
     assert lyapunov_exponents(Repeated(matrix, 10**6)).exponents[0] == pytest.approx(expected, abs=1e-12)
 
 
-def exact_sums(factors: RowScaled) -> np.ndarray:
+def exact_sums(factors: RowScaled | Companion) -> np.ndarray:
     """QR at every step with 300 digits, from the same start."""
     size = factors.size
     start = np.linalg.qr(np.random.default_rng(20).standard_normal((size, size)))[0]
     sums = np.zeros(size)
     with mpmath.workdps(300):
         frame = [[mpmath.mpf(float(x)) for x in column] for column in start.T]
-        rows = [[mpmath.mpf(float(x)) for x in row] for row in factors.matrix]
-        for slopes in factors.slopes[:, 0]:
-            frame = [
-                [mpmath.mpf(float(d)) * mpmath.fdot(row, column) for d, row in zip(slopes, rows, strict=True)]
-                for column in frame
-            ]
+        for jacobian in exact_jacobians(factors):
+            frame = [[mpmath.fdot(row, column) for row in jacobian] for column in frame]
             for i in range(size):
                 for other in frame[:i]:
                     share = mpmath.fdot(other, frame[i])
@@ -142,6 +140,19 @@ def exact_sums(factors: RowScaled) -> np.ndarray:
                 sums[i] += float(mpmath.log(norm))
                 frame[i] = [x / norm for x in frame[i]]
     return np.sort(sums)[::-1]
+
+
+def exact_jacobians(factors: RowScaled | Companion) -> Iterator[list[list[mpmath.mpf]]]:
+    """The matrices that slopes and weights make without rounding."""
+    weights, size = factors.matrix, factors.size
+    if isinstance(factors, Companion):
+        between = np.zeros((len(weights), size - 2 * len(weights)))
+        weights = np.hstack([weights, between, factors.delayed])
+    rows = [[mpmath.mpf(x) for x in row] for row in weights.tolist()]
+    passed_on = [[mpmath.mpf(x) for x in row] for row in np.eye(size)[: size - len(rows)].tolist()]
+    for slopes in factors.slopes[:, 0].tolist():
+        scaled = [[mpmath.mpf(d) * x for x in row] for d, row in zip(slopes, rows, strict=True)]
+        yield scaled + passed_on
 
 
 @pytest.mark.parametrize("gain", [1.5, 6.0, 60.0])
@@ -155,6 +166,65 @@ def test_saturated_networks_are_right_to_every_digit(size: int, gain: float) -> 
         assert found.exponents[0] * 12 == pytest.approx(expected, abs=1e-8)
         assert found.mean_log_abs_det is not None
         assert found.sum_of_exponents == pytest.approx(found.mean_log_abs_det, rel=1e-12)
+
+
+@pytest.mark.parametrize("gain", [1.5, 6.0, 20.0])
+@pytest.mark.parametrize(("size", "delay"), [(3, 3), (5, 2), (12, 3)])
+def test_saturated_delays_are_right_as_far_as_they_say(size: int, delay: int, gain: float) -> None:
+    """Slopes down to 1e-40 in some rows, beside rows that are passed on as they are."""
+    chain = with_slopes(0, size, gain, 30)
+    factors = Companion(chain.matrix, gaussian(15, size, size) / size**0.5, chain.slopes, delay, inside=True)
+    found = lyapunov_exponents(factors, transient=0)
+    errors = np.abs(found.exponents[0] - exact_sums(factors) / 30)
+    assert np.all(errors <= 1e-7 + 20.0 * found.rounding_errors[0])
+    assert np.all(found.standard_errors >= found.rounding_errors)
+    assert found.rounding_errors.max() < 0.2
+
+
+@pytest.mark.parametrize("size", [8, 16])
+def test_delays_of_relu_units_lose_as_many_directions_as_exact_arithmetic_counts(size: int) -> None:
+    for seed in range(6):
+        matrix, delayed = (
+            1.2 * gaussian(seed, size, size) / size**0.5,
+            0.6 * gaussian(9, size, size) / size**0.5,
+        )
+        states = [np.zeros(size), np.zeros(size), gaussian(20 + seed, size)]
+        for _ in range(60):
+            states.append(np.maximum(matrix @ states[-1] + delayed @ states[-3], 0.0))
+        slopes = (np.array(states[3:]) > 0.0).astype(float)
+        factors = Companion(matrix, delayed, slopes[:, None], 3, inside=True)
+        found = lyapunov_exponents(factors)
+        rank = rank_of_product([factors.dense(t)[0] for t in range(60)])
+        assert np.isneginf(found.exponents).sum() == 3 * size - rank
+
+
+PRIME = 67108859
+"""Products of two remainders, and sums of 64 of them, fit in 64 bits."""
+
+
+def rank_of_product(factors: list[np.ndarray]) -> int:
+    """Exact but for a chance of one in a million: entries are fractions, and what they leave modulo a prime."""
+    product = np.eye(len(factors[0]), dtype=np.int64)
+    for factor in factors:
+        product = np.array([[remainder(x) for x in row] for row in factor.tolist()]) @ product % PRIME
+    rank = 0
+    for column in range(len(product)):
+        below = np.flatnonzero(product[rank:, column])
+        if len(below) == 0:
+            continue
+        pivot = rank + below[0]
+        product[[rank, pivot]] = product[[pivot, rank]]
+        product[rank] = product[rank] * pow(int(product[rank, column]), -1, PRIME) % PRIME
+        others = np.arange(len(product)) != rank
+        product[others] -= product[others, column, None] * product[rank] % PRIME
+        product[others] %= PRIME
+        rank += 1
+    return rank
+
+
+def remainder(x: float) -> int:
+    numerator, denominator = x.as_integer_ratio()
+    return numerator * pow(denominator, -1, PRIME) % PRIME
 
 
 @pytest.mark.parametrize("size", [9, 40])

@@ -30,6 +30,8 @@ class Lyapunov:
     mean_log_abs_det_reason: str | None
 
 
+# Rounding errors up to these nats a step are not worth a word.
+_NOTABLE = 1e-3
 _NULL = "this direction is annihilated: its exponent is minus infinity"
 
 
@@ -37,6 +39,12 @@ def lyapunov(run: Run) -> Lyapunov:
     """Report the exponents with their checks."""
     found = run.lyapunov(run.problem.leading)
     run.algorithms["lyapunov"] = found.algorithm
+    worst = float(median(found.rounding_errors, axis=0).max(initial=0.0))
+    if worst > _NOTABLE:
+        run.warnings.append(
+            f"lyapunov: single steps shrink some directions so much more than others that rounding moves the smallest "
+            f"exponents by up to {worst:.2g} nats a step; standard_errors hold that"
+        )
     exponents = median(found.exponents, axis=0)
     errors = median(found.standard_errors, axis=0)
     whole = len(exponents) == found.size

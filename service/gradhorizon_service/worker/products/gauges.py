@@ -44,12 +44,21 @@ class Gauge(Protocol):
         """The algorithm in words."""
         ...
 
+    @property
+    def is_delicate(self) -> bool:
+        """Whether pivots of one step have spanned so much that rounding may have cost the smallest directions."""
+        ...
+
     def advance(self, first: int, last: int) -> Array:
         """Carry the frames through the steps first .. last - 1.
 
         Returns the sums (B, k) over these steps of ln abs diag R, as QR at every step gives them; -inf stands
         for a direction that the steps annihilate.
         """
+        ...
+
+    def narrowed(self, columns: int) -> Gauge:
+        """What carries on with the first columns alone."""
         ...
 
 
@@ -69,22 +78,24 @@ class StretchGauge:
     """Orthonormalises when the frames need it, not at every step: for few columns, or small matrices.
 
     How long they can do without is read from the last factorisation: the spread of its diagonal is the rate
-    at which their condition grows. A stretch that went wrong is repeated step by step, and a step that is too
-    much in itself, such as one with rows of very different scales, is left to LU.
+    at which their condition grows. A stretch that went wrong is repeated step by step. From the first step
+    on that is too much in itself, such as one with rows of very different scales, LU goes on: columns that are
+    made orthonormal take rounding errors of the largest row's size into every row, and a small one is lost.
     """
 
-    name = "QR when the condition of the frames requires it"
+    name = "QR when the condition of the frames requires it, LU from the first step that is too much for it"
 
     def __init__(self, factors: Factors, frames: Array, orthonormalise: Orthonormaliser) -> None:
         self.frames = frames
         self._factors = factors
         self._orthonormalise = orthonormalise
         self._stretch = 1
+        self._successor: LuGauge | None = None
 
     def advance(self, first: int, last: int) -> Array:
         """Carry the frames through the steps first .. last - 1; the sums (B, k) of ln abs diag R."""
         sums, step = np.zeros((len(self.frames), self.frames.shape[2])), first
-        while step < last:
+        while step < last and self._successor is None:
             length = min(self._stretch, last - step)
             diagonals = self._carry(step, length)
             if diagonals is not None:
@@ -94,8 +105,24 @@ class StretchGauge:
             elif length > 1:
                 self._stretch = 1
             else:
-                sums, step = sums + self._careful_step(step), step + 1
-        return sums + self._made_orthonormal()
+                sums += self._made_orthonormal()
+                self._successor = LuGauge(self._factors, self.frames)
+        if self._successor is None:
+            return sums + self._made_orthonormal()
+        sums += self._successor.advance(step, last)
+        self.frames = self._successor.frames
+        return sums
+
+    def narrowed(self, columns: int) -> Gauge:
+        """What carries on with the first columns alone: LU where LU has taken over."""
+        if self._successor is not None:
+            return self._successor.narrowed(columns)
+        return gauge_for(self._factors, self.frames[:, :, :columns])
+
+    @property
+    def is_delicate(self) -> bool:
+        """Whether LU goes on with steps that are too much for QR, and finds them too much for itself."""
+        return self._successor is not None and self._successor.is_delicate
 
     def _carry(self, first: int, length: int) -> Array | None:
         """Some steps and a factorisation: abs diag R, or None and nothing done where that is too much."""
@@ -108,12 +135,6 @@ class StretchGauge:
             return None
         self.frames = result[0]
         return result[1]
-
-    def _careful_step(self, step: int) -> Array:
-        gauge = LuGauge(self._factors, self.frames)
-        sums = gauge.advance(step, step + 1)
-        self.frames = np.linalg.qr(gauge.frames)[0]
-        return sums
 
     def _made_orthonormal(self) -> Array:
         """A Cholesky factorisation leaves frames as far from orthonormal as eps times the squared condition."""

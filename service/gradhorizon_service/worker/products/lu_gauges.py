@@ -8,8 +8,9 @@ cost no accuracy, and rows that are exactly zero give pivots that are exactly ze
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from contextlib import nullcontext
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from scipy.linalg import blas, lapack
@@ -25,6 +26,8 @@ _SUSPICIOUS = 1e-9
 # Rounding in a pivot stays below this many eps times the terms it was summed from. Low on purpose: a null
 # direction is found at any one of many steps, and a small pivot that is real must not be taken for one.
 _ROUNDING = 16.0
+# Of a singular matrix it is known to have null directions, and more may be put down to rounding.
+_ROUNDING_WHERE_SINGULAR = 4096.0
 # An LU may add so many nats of rounding error to a logarithm for every step of the block that it is averaged
 # over: standard errors are never as small.
 _ERROR_A_STEP = 2e-9
@@ -49,7 +52,8 @@ class LuGauge:
         self._signs = np.random.default_rng(21).choice([-1.0, 1.0], factors.size)
         self._lower = np.tril(np.ones((frames.shape[2], factors.size), dtype=bool))
         self._stretch = 1
-        self._offset = np.zeros((len(frames), frames.shape[2]))
+        self._offset = log_diagonals(frames)
+        self.is_delicate = False
 
     def advance(self, first: int, last: int) -> Array:
         """Carry the frames through the steps first .. last - 1; the sums (B, k) of ln abs diag R."""
@@ -62,6 +66,10 @@ class LuGauge:
                 sums, step = sums + logs, step + length
         self._offset = log_diagonals(self.frames)
         return sums + self._offset
+
+    def narrowed(self, columns: int) -> LuGauge:
+        """The same for the first columns alone."""
+        return LuGauge(self._factors, self.frames[:, :, :columns])
 
     def _carry(self, first: int, length: int, affordable: float) -> Array | None:
         """Some steps and an LU: ln of its pivots (B, k), or None and nothing done where that was too much."""
@@ -77,8 +85,10 @@ class LuGauge:
             if length == 1 and _is_suspicious(pivots[b]):
                 jacobians = self._factors.dense(first)
                 jacobian = jacobians[b % len(jacobians)]
-                pivots[b] = _without_rounding(packed, order, jacobian, self.frames[b])
+                is_singular = partial(self._is_singular, first, b, jacobian)
+                pivots[b] = _without_rounding(packed, order, jacobian, self.frames[b], is_singular)
                 logs[b] = self._logs(pivots[b], first, b, jacobian)
+                self.is_delicate |= _is_suspicious(pivots[b][pivots[b] > 0.0])
             else:
                 logs[b] = log(pivots[b])
             following.append(self._frame(packed.T, order))
@@ -97,6 +107,9 @@ class LuGauge:
             if np.isfinite(determinant):
                 logs[lost] = (determinant - logs[~lost].sum()) / lost.sum()
         return logs
+
+    def _is_singular(self, step: int, b: int, jacobian: Array) -> bool:
+        return self._log_determinant(step, b, jacobian) == -np.inf
 
     def _log_determinant(self, step: int, b: int, jacobian: Array) -> float:
         if self._known_determinants is not None:
@@ -148,9 +161,11 @@ class TriangularLuGauge:
     """J_t = c I + diag(d_t) W and all N columns: frames are triangular, and W F is half a product, in place."""
 
     name = "LU and a triangular product at every step, QR between blocks"
+    is_delicate = False  # rows of any scale cost no accuracy where slopes scale the rows of one matrix
 
     def __init__(self, factors: RowScaled | Shifted, frames: Array) -> None:
         self.frames = frames
+        self._factors = factors
         shift = factors.shift if isinstance(factors, Shifted) else 0.0
         weights = _Weights(scaled(factors.matrix), shift)
         self._sequences = [_Sequence(weights, factors.slopes[:, b], frame) for b, frame in enumerate(frames)]
@@ -162,6 +177,10 @@ class TriangularLuGauge:
         self.frames = np.array([sequence.frame for sequence in self._sequences])
         offset, self._offset = self._offset, log_diagonals(self.frames)
         return sums + self._offset - offset
+
+    def narrowed(self, columns: int) -> LuGauge:
+        """The first columns alone: a frame that is not square is not triangular."""
+        return LuGauge(self._factors, self.frames[:, :, :columns])
 
 
 class _Weights:
@@ -220,7 +239,9 @@ class _Sequence:
         pivots: Array = np.abs(np.diagonal(self._packed))
         if (is_first or shift) and _is_suspicious(pivots):
             jacobian = slopes[:, None] * self._weights.rows + shift * np.eye(len(slopes))
-            pivots = _without_rounding(self._packed, self._order, jacobian, frame)
+            pivots = _without_rounding(
+                self._packed, self._order, jacobian, frame, lambda: log_determinant(jacobian) is None
+            )
         return pivots
 
 
@@ -251,10 +272,12 @@ def _unit_lower(packed: Array) -> Array:
 
 
 def _is_suspicious(pivots: Array) -> bool:
-    return bool(pivots.min() <= _SUSPICIOUS * pivots.max())
+    return bool(len(pivots) and pivots.min() <= _SUSPICIOUS * pivots.max())
 
 
-def _without_rounding(packed: Array, order: Array, jacobian: Array, frame: Array) -> Array:
+def _without_rounding(
+    packed: Array, order: Array, jacobian: Array, frame: Array, is_singular: Callable[[], bool]
+) -> Array:
     """The absolute pivots, with zero for those no larger than rounding in the sums they came from.
 
     Pivot i is (J F)_ii - sum over j < i of l_ij u_ji in the order of rows: everything is measured by the
@@ -266,5 +289,10 @@ def _without_rounding(packed: Array, order: Array, jacobian: Array, frame: Array
     left, above = np.abs(packed[suspects, : len(pivots)]), np.abs(packed[: len(pivots), suspects].T)
     eliminated = np.einsum("ij,ij->i", np.where(columns < suspects[:, None], left, 0.0), above)
     multiplied = np.einsum("ij,ji->i", np.abs(jacobian[order[suspects]]), np.abs(frame[:, suspects]))
-    lost = suspects[pivots[suspects] <= _ROUNDING * _EPS * (eliminated + multiplied)]
-    return np.where(np.isin(columns, lost), 0.0, pivots)
+    rounding = _EPS * (eliminated + multiplied)
+    lost, doubtful = (
+        pivots[suspects] <= factor * rounding for factor in (_ROUNDING, _ROUNDING_WHERE_SINGULAR)
+    )
+    if np.any(doubtful & ~lost) and is_singular():
+        lost = doubtful
+    return np.where(np.isin(columns, suspects[lost]), 0.0, pivots)

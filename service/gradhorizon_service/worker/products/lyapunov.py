@@ -16,6 +16,7 @@ from .factors import Factors, Gradable, GradedChain, KnownDeterminants, Repeated
 from .gauges import gauge_for
 from .ladders import scaled
 from .lu_gauges import LuGauge, log, log_diagonals
+from .perturbed import Perturbed
 
 # A seventh of the steps would align generic frames better; a tenth leaves more of them to the average.
 _TRANSIENT_SHARE = 10
@@ -33,6 +34,8 @@ _CHUNK = 2**14
 _SURELY_REGULAR = -25.0
 # Pivots that span no more than this are no rounding errors.
 _UNSUSPICIOUS = 1e-9
+# Directions that rounding moves by less than this share of the worst are not among those that it mixes.
+_SHARE_OF_WORST = 1e-3
 # Sums within rounding of zero are zero.
 _ROUNDING = 1e-9
 
@@ -42,17 +45,20 @@ class LyapunovSpectrum:
     """Exponents (B, k) in nats per step, largest first, -inf for null directions, and how far to trust them.
 
     ``standard_errors`` (B, k) come from the means of ``blocks`` blocks of steps; infinite, with
-    ``error_reason``, where there is one block only. ``converged`` (B,) is true where at least five blocks
-    give every finite exponent a standard error below 0.01 nats or 2 % of its size. ``steps`` were averaged
-    after ``transient`` steps that aligned the frames and were discarded. ``sum_of_exponents`` (B,), over the
-    k given, equals ``mean_log_abs_det`` (B,) where k is the ``size`` N; the latter comes from LU
-    factorisations of the Jacobians, and is None where k is so much smaller that these would be most of the
-    work.
+    ``error_reason``, where there is one block only. They hold the ``rounding_errors`` (B, k): how far exponents
+    moved in a second run whose products were off by one more rounding each, made where pivots of single steps
+    span so much that rounding may have cost the smallest directions; zero elsewhere. ``converged`` (B,) is true
+    where at least five blocks give every finite exponent a standard error below 0.01 nats or 2 % of its size.
+    ``steps`` were averaged after ``transient`` steps that aligned the frames and were discarded.
+    ``sum_of_exponents`` (B,), over the k given, equals ``mean_log_abs_det`` (B,) where k is the ``size`` N; the
+    latter comes from LU factorisations of the Jacobians, and is None where k is so much smaller that these
+    would be most of the work.
     """
 
     size: int
     exponents: Array
     standard_errors: Array
+    rounding_errors: Array
     converged: Array
     sum_of_exponents: Array
     mean_log_abs_det: Array | None
@@ -81,18 +87,34 @@ def lyapunov_exponents(
     )
     edges = discarded + _edges(factors.steps - discarded, blocks)
     chain = factors.graded(closed=False) if isinstance(factors, Gradable) else None
-    march = _March(factors if chain is None else chain, columns)
-    march.advance(0, discarded)
-    at_first = march.stretched(chain, discarded)
-    sums = np.array([march.advance(first, last) for first, last in pairwise(edges)])
-    sums[0] -= at_first
-    sums[-1] += march.stretched(chain, factors.steps)
+    carried: Factors = factors if chain is None else chain
+    march = _March(carried, columns)
+    sums = march.sums(chain, edges)
+    rounding = np.zeros(sums.shape[1:])
+    if march.is_delicate:
+        rounding = _rounding(sums, _March(Perturbed(carried), columns).sums(chain, edges))
     determinant = None
     if 4 * columns > factors.size or isinstance(factors, RowScaled | Companion | KnownDeterminants):
         determinant = _mean_log_abs_det(factors, discarded)
         if columns == factors.size:
             sums = _annihilated(sums, np.isneginf(determinant))
-    return _spectrum(sums, np.diff(edges), factors.size, determinant, discarded, march.algorithm)
+    return _spectrum(
+        sums, np.diff(edges), factors.size, determinant, discarded, march.algorithm, rounding=rounding
+    )
+
+
+def _rounding(sums: Array, others: Array) -> Array:
+    """How far the sums over all blocks (B, k) are from those of a run that differs by rounding alone.
+
+    Rounding moves growth from one small direction to another: all that are no larger than the largest one moved
+    share the error of the worst.
+    """
+    totals, moved = sums.sum(axis=0), others.sum(axis=0)
+    known = np.isfinite(totals) & np.isfinite(moved)
+    errors = np.abs(np.where(known, moved, 0.0) - np.where(known, totals, 0.0))
+    worst = errors.max(axis=1, keepdims=True)
+    largest = np.where(errors > _SHARE_OF_WORST * worst, totals, -np.inf).max(axis=1, keepdims=True)
+    return np.asarray(np.where(totals <= largest + worst, worst, errors))
 
 
 def _annihilated(sums: Array, singular: Array) -> Array:
@@ -145,6 +167,7 @@ def exact_spectrum(logs: Array, leading: int | None = None) -> LyapunovSpectrum:
         size=len(logs),
         exponents=exponents,
         standard_errors=np.zeros_like(exponents),
+        rounding_errors=np.zeros_like(exponents),
         converged=np.array([True]),
         sum_of_exponents=exponents.sum(axis=1),
         mean_log_abs_det=logs.sum(keepdims=True),
@@ -176,10 +199,19 @@ class _March:
     """Frames on their way through the factors, and which of their directions have been annihilated."""
 
     def __init__(self, factors: Factors, columns: int) -> None:
-        self._factors = factors
         self._lost = np.zeros((factors.batch, columns), dtype=bool)
         self._gauge = gauge_for(factors, _start(factors.batch, factors.size, columns))
         self.algorithm = self._gauge.name
+        self.is_delicate = False
+
+    def sums(self, chain: GradedChain | None, edges: Array) -> Array:
+        """The sums (blocks, B, columns) over the blocks between the edges, in the coordinates of the state."""
+        self.advance(0, edges[0])
+        at_first = self.stretched(chain, edges[0])
+        sums = np.array([self.advance(first, last) for first, last in pairwise(edges)])
+        sums[0] -= at_first
+        sums[-1] += self.stretched(chain, edges[-1])
+        return sums
 
     def advance(self, first: int, last: int) -> Array:
         """The sums (B, columns) of logarithms over the steps first .. last - 1; -inf for lost directions."""
@@ -187,6 +219,7 @@ class _March:
         kept = self._gauge.frames.shape[2]
         if last > first and kept:
             sums[:, :kept] = self._gauge.advance(first, last)
+            self.is_delicate |= self._gauge.is_delicate
         self._lost |= np.isneginf(sums)
         self._drop(int((~self._lost).any(axis=0).sum()))
         return np.where(self._lost, -np.inf, sums)
@@ -202,9 +235,8 @@ class _March:
 
     def _drop(self, kept: int) -> None:
         """Carry on with the columns that some sequence still has: a random start loses the last ones first."""
-        frames = self._gauge.frames
-        if kept < frames.shape[2] and not self._lost[:, :kept].all(axis=0).any():
-            self._gauge = gauge_for(self._factors, np.linalg.qr(frames[:, :, :kept])[0])
+        if kept < self._gauge.frames.shape[2] and not self._lost[:, :kept].all(axis=0).any():
+            self._gauge = self._gauge.narrowed(kept)
 
 
 def _start(batch: int, size: int, columns: int) -> Array:
@@ -260,8 +292,12 @@ def _spectrum(
     transient: int,
     algorithm: str,
     leading: int | None = None,
+    rounding: Array | None = None,
 ) -> LyapunovSpectrum:
-    """Statistics of the sums (blocks, B, k) over blocks of the given lengths, for the `leading` exponents of them."""
+    """Statistics of the sums (blocks, B, k) over blocks of the given lengths, for the `leading` exponents of them.
+
+    `rounding` (B, k): what rounding may have added to or taken from the sums over all blocks.
+    """
     steps, blocks = int(lengths.sum()), len(lengths)
     exponents = sums.sum(axis=0) / max(steps, 1)
     known = np.isfinite(exponents)
@@ -269,13 +305,18 @@ def _spectrum(
     if blocks > 1:
         rates = np.where(known, sums, 0.0) / lengths[:, None, None]
         errors = rates.std(axis=0, ddof=1) / np.sqrt(blocks)
+    if rounding is None:
+        rounding = np.zeros(exponents.shape)
+    rounding = rounding / max(steps, 1)
     order = np.argsort(-exponents, axis=1, kind="stable")[:, :leading]
+    rounding, errors = np.take_along_axis(rounding, order, 1), np.hypot(errors, rounding)
     exponents, errors = np.take_along_axis(exponents, order, 1), np.take_along_axis(errors, order, 1)
     tolerance = np.maximum(_TOLERANCE, _RELATIVE_TOLERANCE * np.abs(exponents))
     return LyapunovSpectrum(
         size=size,
         exponents=exponents,
         standard_errors=errors,
+        rounding_errors=rounding,
         converged=np.all(errors <= tolerance, axis=1) & (blocks >= _FEWEST_BLOCKS),
         sum_of_exponents=exponents.sum(axis=1),
         mean_log_abs_det=determinant,
