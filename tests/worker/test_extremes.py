@@ -222,3 +222,22 @@ def test_a_gated_network_that_diverges_at_its_first_step_has_gradients_of_exactl
     encode(found)
     assert (found.verdict.status, found.outcome.steps_completed) == ("diverged", 0)
     assert found.parameter_gradient.log10_norm == {"weights": -np.inf}
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_gates_that_inputs_saturate_are_answered(seed):
+    """Pre-activations of a hundred: what a step shrinks by 1e-100 is no reason to refuse what is asked of the rest."""
+    rng = np.random.default_rng(seed)
+    network = {
+        "cell": "lstm",
+        "weights": 0.5 * rng.standard_normal((12, 3)),
+        "input_weights": 0.5 * rng.standard_normal((12, 1)),
+    }
+    inputs = {"kind": "values", "values": 100.0 * rng.standard_normal((30, 1))}
+    state = {"kind": "values", "h": rng.standard_normal(3), "c": rng.standard_normal(3)}
+    request = {"network": network, "depth": 30, "inputs": inputs, "initial_state": state}
+    found = run_inline(prepare_diagnosis(DiagnosisRequest.model_validate(request), Limits(), Costs()))
+    encode(found)
+    assert np.isfinite(found.gradient_norms.log10_norm).all()
+    assert found.lyapunov.sum_of_exponents == pytest.approx(found.lyapunov.mean_log_abs_det, rel=1e-9)
+    assert found.singular_values.reliable or found.singular_values.reliable_reason

@@ -43,7 +43,7 @@ def lyapunov(run: Run) -> Lyapunov:
     if worst > _NOTABLE:
         run.warnings.append(
             f"lyapunov: single steps shrink some directions so much more than others that rounding moves the smallest "
-            f"exponents by up to {worst:.2g} nats a step; standard_errors hold that"
+            f"exponents by {worst:.2g} nats a step or more; standard_errors hold that"
         )
     exponents = median(found.exponents, axis=0)
     errors = median(found.standard_errors, axis=0)

@@ -104,7 +104,7 @@ def _attempts(
 def _finite_values(swept: Sweep) -> Array:
     """ln sigma (S, N), or how fast the pivots grew where the sweep broke down."""
     values = log_singular_values_of_graded(swept.product)
-    growth = -np.sort(-np.nan_to_num(swept.log_diagonals, nan=-np.inf), axis=1)
+    growth = -np.sort(-np.nan_to_num(swept.log_diagonals, nan=-np.inf, neginf=-np.inf), axis=1)
     return np.where(np.isfinite(values).all(axis=1, keepdims=True), values, growth)
 
 
@@ -120,7 +120,7 @@ def differences(values: Array, others: Array) -> Array:
     with np.errstate(invalid="ignore"):
         relative = np.abs(values - others) / np.maximum(1.0, np.abs(values))
     relative[(values == -np.inf) & (others == -np.inf)] = 0.0
-    return np.asarray(np.nan_to_num(relative, nan=np.inf).max(axis=1, initial=0.0))
+    return np.asarray(np.nan_to_num(relative, nan=np.inf, posinf=np.inf).max(axis=1, initial=0.0))
 
 
 def doubt_about(values: Array, error: float, gap: float, trusted: float) -> str | None:

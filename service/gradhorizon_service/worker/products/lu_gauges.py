@@ -99,13 +99,17 @@ class LuGauge:
     def _logs(self, pivots: Array, step: int, b: int, jacobian: Array) -> Array:
         """ln of pivots some of which drowned in rounding: -inf, or of a regular J their share of its determinant.
 
-        All N columns of a frame have determinant one, so that the pivots multiply to that of J.
+        All N columns of a frame have determinant one, so that the pivots multiply to that of J. Where it is known,
+        the least pivot answers for what rounding has made of their product.
         """
         logs, lost = log(pivots), pivots == 0.0
-        if lost.any() and len(pivots) == len(jacobian):
-            determinant = self._log_determinant(step, b, jacobian)
-            if np.isfinite(determinant):
-                logs[lost] = (determinant - logs[~lost].sum()) / lost.sum()
+        if len(pivots) < len(jacobian) or not (lost.any() or self._known_determinants is not None):
+            return logs
+        determinant = self._log_determinant(step, b, jacobian)
+        if not lost.any():
+            lost = np.arange(len(pivots)) == pivots.argmin()
+        if np.isfinite(determinant):
+            logs[lost] = (determinant - logs[~lost].sum()) / lost.sum()
         return logs
 
     def _is_singular(self, step: int, b: int, jacobian: Array) -> bool:

@@ -198,7 +198,7 @@ def _bound(form: SchurForm, graded: GradedPower, deflated: _Deflated, conditions
     """T eps norm(W) kappa_i / |lambda_i|, relative to max(1, abs(ln sigma_i))."""
     errors = deflated.exponent * _EPS * deflated.norm * conditions * np.exp(-form.log_moduli)
     relative = errors / np.maximum(1.0, np.abs(graded.log_scales + deflated.log_scale))
-    return float(np.nan_to_num(relative, nan=np.inf).max())
+    return float(np.nan_to_num(relative, nan=np.inf, posinf=np.inf).max())
 
 
 def _perturbed_values(deflated: _Deflated) -> Array:
