@@ -241,3 +241,16 @@ def test_gates_that_inputs_saturate_are_answered(seed):
     assert np.isfinite(found.gradient_norms.log10_norm).all()
     assert found.lyapunov.sum_of_exponents == pytest.approx(found.lyapunov.mean_log_abs_det, rel=1e-9)
     assert found.singular_values.reliable or found.singular_values.reliable_reason
+
+
+def test_layers_that_leave_one_direction_have_one_singular_value():
+    """Saturated sigmoids between layers of ranks one and two: no warning of NumPy's gets out."""
+    layers = [
+        np.array([[0.0, -0.1], [0.0, 0.0]]),
+        np.array([[0.0, 0.0], [1.2e6, 2.4e6], [0.9e6, 1.3e6]]),
+        np.array([[-0.6, -2.0, -0.3], [-0.1, 1.2, -0.4], [0.1, 0.1, 1.7]]),
+    ]
+    network = {"cell": "feedforward", "activation": "sigmoid", "layers": layers}
+    request = DiagnosisRequest.model_validate({"network": network, "depth": 3})
+    found = run_inline(prepare_diagnosis(request, Limits(), Costs()))
+    assert np.isfinite(found.singular_values.log10).sum() <= 1

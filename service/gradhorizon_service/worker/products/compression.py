@@ -91,5 +91,6 @@ def _by_lu(Y: Array, columns: Array) -> Compression:
 
 def _compression(frame: Array, core: Array, columns: Array) -> Compression:
     pivots = np.abs(np.diagonal(core[:, columns]))
-    spread = np.log(np.abs(core).max()) - np.log(pivots.min()) if len(core) else 0.0
+    with np.errstate(divide="ignore"):
+        spread = np.log(np.abs(core).max()) - np.log(pivots.min()) if len(core) else 0.0
     return Compression(frame, core, float(spread))
