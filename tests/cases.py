@@ -15,6 +15,7 @@ from gradhorizon_service.worker.block_diagonal import BlockDiagonal
 from gradhorizon_service.worker.drives import GaussianInputs, GaussianState
 from gradhorizon_service.worker.losses import CotangentLoss, CrossEntropyLoss, Loss, SquaredErrorLoss
 from gradhorizon_service.worker.problem import NetworkSpec, Problem
+from gradhorizon_service.worker.products.companion import Companion
 from gradhorizon_service.worker.sources import MatrixSource
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -423,3 +424,14 @@ def problem_of(cell: CellCase, loss: LossCase = LOSSES["cotangent"], **changed: 
 def linear(weights: Array, depth: int, **changed: Any) -> Problem:
     """An undriven linear recurrence."""
     return problem(CellCase("linear", {"weights": weights}).network(), depth, **changed)
+
+
+def delayed_relu(seed: int, size: int, steps: int) -> Companion:
+    """The Jacobians of h_t = relu(W h_{t-1} + V h_{t-3}), some of whose units are always off and some at times."""
+    rng = np.random.default_rng(seed)
+    matrix, delayed = (gain * rng.standard_normal((size, size)) / size**0.5 for gain in (1.2, 0.6))
+    states = [np.zeros(size), np.zeros(size), rng.standard_normal(size)]
+    for _ in range(steps):
+        states.append(np.maximum(matrix @ states[-1] + delayed @ states[-3], 0.0))
+    slopes = (np.array(states[3:]) > 0.0).astype(float)
+    return Companion(matrix, delayed, slopes[:, None], 3, inside=True)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import digamma
 
+from cases import delayed_relu
 from gradhorizon_service.worker.products.companion import Companion
 from gradhorizon_service.worker.products.factors import DenseFactors, Factors, Repeated, RowScaled, Shifted
 from gradhorizon_service.worker.products.lyapunov import (
@@ -17,6 +18,7 @@ from gradhorizon_service.worker.products.lyapunov import (
     kaplan_yorke_dimension,
     lyapunov_exponents,
 )
+from high_precision import rank_of_product
 
 
 def gaussian(seed: int, *shape: int) -> np.ndarray:
@@ -184,47 +186,10 @@ def test_saturated_delays_are_right_as_far_as_they_say(size: int, delay: int, ga
 @pytest.mark.parametrize("size", [8, 16])
 def test_delays_of_relu_units_lose_as_many_directions_as_exact_arithmetic_counts(size: int) -> None:
     for seed in range(6):
-        matrix, delayed = (
-            1.2 * gaussian(seed, size, size) / size**0.5,
-            0.6 * gaussian(9, size, size) / size**0.5,
-        )
-        states = [np.zeros(size), np.zeros(size), gaussian(20 + seed, size)]
-        for _ in range(60):
-            states.append(np.maximum(matrix @ states[-1] + delayed @ states[-3], 0.0))
-        slopes = (np.array(states[3:]) > 0.0).astype(float)
-        factors = Companion(matrix, delayed, slopes[:, None], 3, inside=True)
+        factors = delayed_relu(seed, size, 60)
         found = lyapunov_exponents(factors)
         rank = rank_of_product([factors.dense(t)[0] for t in range(60)])
         assert np.isneginf(found.exponents).sum() == 3 * size - rank
-
-
-PRIME = 67108859
-"""Products of two remainders, and sums of 64 of them, fit in 64 bits."""
-
-
-def rank_of_product(factors: list[np.ndarray]) -> int:
-    """Exact but for a chance of one in a million: entries are fractions, and what they leave modulo a prime."""
-    product = np.eye(len(factors[0]), dtype=np.int64)
-    for factor in factors:
-        product = np.array([[remainder(x) for x in row] for row in factor.tolist()]) @ product % PRIME
-    rank = 0
-    for column in range(len(product)):
-        below = np.flatnonzero(product[rank:, column])
-        if len(below) == 0:
-            continue
-        pivot = rank + below[0]
-        product[[rank, pivot]] = product[[pivot, rank]]
-        product[rank] = product[rank] * pow(int(product[rank, column]), -1, PRIME) % PRIME
-        others = np.arange(len(product)) != rank
-        product[others] -= product[others, column, None] * product[rank] % PRIME
-        product[others] %= PRIME
-        rank += 1
-    return rank
-
-
-def remainder(x: float) -> int:
-    numerator, denominator = x.as_integer_ratio()
-    return numerator * pow(denominator, -1, PRIME) % PRIME
 
 
 @pytest.mark.parametrize("size", [9, 40])

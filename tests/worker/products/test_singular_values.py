@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cases import Array
+from cases import Array, delayed_relu
 from gradhorizon_service.worker.products.companion import Companion
 from gradhorizon_service.worker.products.factors import (
     DenseFactors,
@@ -20,7 +20,7 @@ from gradhorizon_service.worker.products.factors import (
     Shifted,
 )
 from gradhorizon_service.worker.products.singular_values import LogSingularValues, log_singular_values
-from high_precision import log_singular_values_of_power, log_singular_values_of_product
+from high_precision import log_singular_values_of_power, log_singular_values_of_product, rank_of_product
 
 SIZE, STEPS = 16, 1000
 
@@ -306,6 +306,25 @@ def test_a_relu_network_keeps_as_many_directions_as_units_at_its_narrowest_step(
     np.testing.assert_allclose(found.log_values[0, :narrowest], expected, rtol=1e-10, atol=1e-10)
     assert np.all(found.log_values[0, narrowest:] == -np.inf)
     assert found.reliable[0]
+
+
+@pytest.mark.parametrize("size", [4, 8, 16])
+def test_delays_of_relu_units_keep_as_many_directions_as_exact_arithmetic_counts(size: int) -> None:
+    """A unit that was off is passed on as a row of zeros, which rounding must not fill."""
+    for seed in range(6):
+        factors = delayed_relu(seed, size, 60)
+        found = log_singular_values(factors)
+        assert found.reliable[0]
+        assert np.isfinite(found.log_values).sum() == rank_of_product(
+            [factors.dense(t)[0] for t in range(60)]
+        )
+
+
+def test_delays_of_relu_units_are_right_to_every_digit() -> None:
+    factors = delayed_relu(2, 4, 60)
+    found = log_singular_values(factors).log_values[0]
+    expected = log_singular_values_of_product([factors.dense(t)[0] for t in range(60)], 200)
+    np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-10)
 
 
 # -- honesty -------------------------------------------------------------------------------------------------

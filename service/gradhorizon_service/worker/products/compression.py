@@ -41,9 +41,12 @@ def compressed(Y: Array, errors: Array) -> Compression:
     """
     if not (np.isfinite(errors).all() and np.isfinite(Y).all()):
         raise OverflowError("a product of Jacobians is no float64")
-    row_errors = _positive(errors.max(axis=1, keepdims=True, initial=0.0))
+    row_errors = errors.max(axis=1, keepdims=True, initial=0.0)
+    empty, row_errors = bool((row_errors == 0.0).any()), _positive(row_errors)
     column_errors = _positive((errors / row_errors).max(axis=0, initial=0.0))
-    graded = np.ptp(np.log(row_errors)) > _GRADED
+    graded = (
+        empty or np.ptp(np.log(row_errors)) > _GRADED
+    )  # QR would fill rows that are exactly zero with rounding
     scaled = Y / (row_errors if graded else row_errors.max()) / column_errors
     Q, R, _ = qr(scaled, mode="economic", pivoting=True, check_finite=False)
     rank = int(np.count_nonzero(np.abs(np.diagonal(R)) > 1.0))
@@ -78,7 +81,7 @@ def _by_qr(Y: Array, columns: Array, basis: Array) -> Compression:
 
 
 def _by_lu(Y: Array, columns: Array) -> Compression:
-    """P^T L of the chosen columns, which respects rows of any scale."""
+    """P^T L of the chosen columns, which respects rows of any scale, and leaves those of zeros as they are."""
     n, r = len(Y), len(columns)
     packed, pivots, _ = lapack.dgetrf(Y[:, columns])
     lower = np.tril(packed, -1) + np.eye(n, r)
