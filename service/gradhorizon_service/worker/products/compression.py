@@ -44,9 +44,8 @@ def compressed(Y: Array, errors: Array) -> Compression:
     row_errors = errors.max(axis=1, keepdims=True, initial=0.0)
     empty, row_errors = bool((row_errors == 0.0).any()), _positive(row_errors)
     column_errors = _positive((errors / row_errors).max(axis=0, initial=0.0))
-    graded = (
-        empty or np.ptp(np.log(row_errors)) > _GRADED
-    )  # QR would fill rows that are exactly zero with rounding
+    # QR would fill rows of zeros with rounding.
+    graded = empty or np.ptp(np.log(row_errors)) > _GRADED
     scaled = Y / (row_errors if graded else row_errors.max()) / column_errors
     Q, R, _ = qr(scaled, mode="economic", pivoting=True, check_finite=False)
     rank = int(np.count_nonzero(np.abs(np.diagonal(R)) > 1.0))
